@@ -1,0 +1,1 @@
+"""The measurement: from GEO-Bench files to records."""

@@ -1,0 +1,52 @@
+"""Atomic files: whoever looks sees the old content or the new, never half of it."""
+
+import os
+from pathlib import Path
+
+
+def write_atomically(path: Path, content: bytes) -> Path:
+    """Write a file through a temporary neighbour: write, fsync, rename, fsync the folder.
+
+    The temporary name carries the process id; one left by a killed process is overwritten or removed by
+    `remove_litter`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+    return path
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_litter(folder: Path) -> None:
+    """Remove temporary files of processes that are gone."""
+    for path in folder.glob(".*.tmp"):
+        owner = path.name.rsplit(".", 2)[1]
+        if not owner.isdigit() or not _is_alive(int(owner)):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

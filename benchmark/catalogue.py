@@ -1,0 +1,67 @@
+"""What there is: the lists of `evaluate.py list`, read from the configs alone, so nothing heavy is imported."""
+
+from collections.abc import Callable
+
+import yaml
+
+import configs
+import encoders
+from benchmark import configuration, datasets, inputs
+from encoders.errors import UserError
+
+Rows = tuple[list[str], list[list[str]]]
+
+
+def list_encoders(dataset: str | None = None) -> Rows:
+    """Name, title, role, weights and, for a dataset, what it would be fed."""
+    header = ["encoder", "title", "role", "weights", "licence"] + ([f"on {dataset}"] if dataset else [])
+    described = datasets.dataset(dataset) if dataset else None
+    rows = []
+    for name in encoders.names():
+        card = encoders.card(name)
+        weights = "random, never ranked" if card.weights.random else "released files" if card.weights.files else "none"
+        row = [name, card.title, card.role, weights, card.licence]
+        if described:
+            row.append(_fed(card.inputs, described))
+        rows.append(row)
+    return header, rows
+
+
+def list_datasets(_: str | None = None) -> Rows:
+    """Name, task, classes, size, bands and sizes of the splits; `?` is unknown."""
+    rows = []
+    for name in datasets.names():
+        one = datasets.dataset(name)
+        sizes = "/".join(str(one.splits.get(split) or "?") for split in ("train", "valid", "test"))
+        task = "multi-label" if one.multilabel else one.task
+        side = "x".join(map(str, one.image_size))
+        rows.append([name, task, str(one.num_classes), side, str(len(one.main_bands)), sizes, one.metric, one.licence])
+    return ["dataset", "task", "classes", "pixels", "bands", "train/valid/test", "metric", "licence"], rows
+
+
+def list_probes(_: str | None = None) -> Rows:
+    """Name, tasks and what it is."""
+    probes = [configuration.load_probe(name) for name in configuration.choices("probe")]
+    return ["probe", "tasks", "what"], [[probe.name, ", ".join(probe.tasks), probe.title] for probe in probes]
+
+
+def list_protocols(_: str | None = None) -> Rows:
+    """Name and what it fixes."""
+    folder = configs.ROOT / "protocol"
+    read = [yaml.safe_load((folder / f"{name}.yaml").read_text()) for name in configuration.choices("protocol")]
+    return ["protocol", "what"], [[protocol["name"], protocol["title"]] for protocol in read]
+
+
+LISTS: dict[str, Callable[[str | None], Rows]] = {
+    "encoders": list_encoders,
+    "datasets": list_datasets,
+    "probes": list_probes,
+    "protocols": list_protocols,
+}
+
+
+def _fed(profile: str, dataset: datasets.Dataset) -> str:
+    try:
+        return inputs.plan(dataset, encoders.input_spec(profile)).summary() + " bands"
+    except UserError as error:
+        return str(error)

@@ -1,0 +1,209 @@
+"""What the user asked for, composed by Hydra and checked against the dataclasses.
+
+`configs/config.yaml` and its groups say what there is; options and overrides change it. Each group choice is
+composed once, however many cells a grid has. Every mistake names the key and the nearest valid ones.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import configs
+from benchmark import datasets
+from benchmark.datasets import BandNames, Dataset
+from benchmark.inputs import Track
+from benchmark.protocol import Protocol
+from encoders import names as encoder_names
+from encoders.errors import UserError, nearest, strict, validate
+from encoders.spec import EncoderCard
+
+GROUPS = ("encoder", "dataset", "probe", "protocol")
+DEFAULT_PROBE = {"classification": "linear"}
+
+
+@strict
+@dataclass(frozen=True)
+class Probe:
+    """A trained part: one YAML each in `configs/probe/`."""
+
+    name: str
+    title: str
+    version: int
+    tasks: tuple[Literal["classification", "segmentation"], ...]
+
+
+@strict
+@dataclass(frozen=True)
+class Settings:
+    """The options of a run beside its groups; what each means stands in `configs/config.yaml`."""
+
+    fusion: Literal["none"]
+    bands: Track
+    band_names: BandNames
+    missing_bands: tuple[str, ...]
+    partition: str
+    seeds: int
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["float32", "bfloat16"]
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        for name in ("seeds", "batch_size"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}; it must be at least 1")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A grid of runs, composed and checked: every encoder on every dataset."""
+
+    settings: Settings
+    protocol: Protocol
+    encoders: tuple[EncoderCard, ...]
+    datasets: tuple[Dataset, ...]
+    probe: Probe | None
+
+    def probe_for(self, dataset: Dataset) -> Probe | None:
+        """The probe asked for, or the task's default; None where it has none.
+
+        Raises:
+            UserError: the probe asked for doesn't fit the task.
+        """
+        if self.probe is None:
+            return load_probe(DEFAULT_PROBE[dataset.task]) if dataset.task in DEFAULT_PROBE else None
+        if dataset.task not in self.probe.tasks:
+            fitting = [name for name in choices("probe") if dataset.task in load_probe(name).tasks]
+            remedy = f"choose from: {', '.join(fitting)}" if fitting else "choose a classification dataset"
+            raise UserError(
+                f"probe '{self.probe.name}' does not fit {dataset.name}, a {dataset.task} dataset; {remedy}"
+            )
+        return self.probe
+
+
+def choices(group: str) -> list[str]:
+    """The names a config group offers."""
+    return sorted(path.stem for path in (configs.ROOT / group).glob("*.yaml"))
+
+
+def load_probe(name: str) -> Probe:
+    """A probe's description, without Hydra.
+
+    Raises:
+        UserError: no such probe.
+    """
+    import yaml
+
+    if name not in choices("probe"):
+        raise UserError(f"no probe '{name}'; {nearest(name, choices('probe'))}")
+    return validate(Probe, yaml.safe_load((configs.ROOT / "probe" / f"{name}.yaml").read_text()), f"probe {name}")
+
+
+def compose(
+    *,
+    encoders: Sequence[str],
+    dataset_choice: str,
+    probe: str | None,
+    protocol: str,
+    settings: Mapping[str, object],
+    overrides: Sequence[str],
+) -> Request:
+    """Compose a request from options and Hydra overrides.
+
+    Args:
+        settings: values of `Settings` fields given as options.
+        overrides: Hydra overrides; one into a group (`encoder.options.prompt=...`) applies to each choice of it.
+
+    Raises:
+        UserError: an unknown name, key or value; names the nearest.
+    """
+    for name in encoders:
+        _known("encoder", name, encoder_names())
+    _known("protocol", protocol, choices("protocol"))
+    if probe is not None:
+        _known("probe", probe, choices("probe"))
+    for override in overrides:
+        _check_override(override)
+    chosen = datasets.select(dataset_choice)
+    options = [f"{key}={_literal(value)}" for key, value in settings.items()]
+    fixed = [f"protocol={protocol}", *([f"probe={probe}"] if probe else []), *options]
+
+    with _hydra():
+        base = _composed([f"encoder={encoders[0]}", f"dataset={chosen[0]}", *fixed], overrides)
+        cards = [base["encoder"]] + [
+            _composed([f"encoder={name}", f"dataset={chosen[0]}", *fixed], overrides)["encoder"]
+            for name in encoders[1:]
+        ]
+        touched = any(override.lstrip("+~").startswith("dataset.") for override in overrides)
+        described = (
+            [_composed([f"dataset={name}", f"encoder={encoders[0]}", *fixed], overrides)["dataset"] for name in chosen]
+            if touched
+            else []
+        )
+    plain = {key: value for key, value in base.items() if key not in GROUPS}
+    return Request(
+        settings=validate(Settings, plain, "options"),
+        protocol=validate(Protocol, base["protocol"], f"protocol {protocol}"),
+        encoders=tuple(validate(EncoderCard, card, f"encoder {card.get('name')}") for card in cards),
+        datasets=tuple(validate(Dataset, one, f"dataset {one.get('name')}") for one in described)
+        or tuple(datasets.dataset(name) for name in chosen),
+        probe=validate(Probe, base["probe"], f"probe {probe}") if probe else None,
+    )
+
+
+def _known(group: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise UserError(f"no {group} '{name}'; {nearest(name, known)}")
+
+
+def _check_override(override: str) -> None:
+    key = override.split("=", 1)[0].lstrip("+~")
+    if "=" not in override and not override.startswith("~"):
+        raise UserError(f"'{override}' is neither a command nor an override; write key=value, or see --help")
+    if key in GROUPS:
+        raise UserError(f"'{override}': choose the {key} with --{key}")
+
+
+def _literal(value: object) -> str:
+    import json
+
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(_literal(item) for item in value) + "]"
+    return json.dumps(value)
+
+
+def _hydra() -> Any:
+    from hydra import initialize_config_dir
+
+    return initialize_config_dir(str(configs.ROOT.resolve()), version_base="1.3")
+
+
+def _composed(choice: list[str], overrides: Sequence[str]) -> dict[str, Any]:
+    from hydra import compose as hydra_compose
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        composed = hydra_compose("config", overrides=[*choice, *overrides])
+        container = OmegaConf.to_container(composed, resolve=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_explain(error, choice, overrides)) from None
+    return dict(container)
+
+
+def _explain(error: Exception, choice: list[str], overrides: Sequence[str]) -> str:
+    """One sentence for what Hydra refuses: which override, which key, which keys are near."""
+    from hydra import compose as hydra_compose
+    from omegaconf import DictConfig, OmegaConf
+
+    known = hydra_compose("config", overrides=choice)
+    for override in overrides:
+        key = override.split("=", 1)[0].lstrip("+~")
+        parent, _, leaf = key.rpartition(".")
+        siblings = OmegaConf.select(known, parent) if parent else known
+        if not isinstance(siblings, DictConfig):
+            return f"override '{override}': there is no '{parent}'; {nearest(parent, map(str, known))}"
+        if leaf not in siblings:
+            return f"override '{override}': unknown key '{leaf}'; {nearest(leaf, map(str, siblings))}"
+    first = str(error).strip().splitlines()[0]
+    return f"overrides {' '.join(overrides)}: {first}; quote values that hold spaces or brackets"

@@ -1,0 +1,51 @@
+"""Where things lie: GEO-Bench's root, ingested data, features, weights, results."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+HOME_VARIABLE = "SATDIFUSER_BENCH_HOME"
+DATA_VARIABLE = "GEO_BENCH_DIR"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Folders of one call; none needs to exist beforehand.
+
+    Attributes:
+        data_root: GEO-Bench's root, which holds `classification_v1.0/` and `segmentation_v1.0/`; None if not given.
+        output: results: records, predictions, leaderboards.
+    """
+
+    data_root: Path | None
+    ingest_dir: Path
+    features_dir: Path
+    weights_dir: Path
+    output: Path
+
+
+def home() -> Path:
+    """`$SATDIFUSER_BENCH_HOME`, or the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    given = os.environ.get(HOME_VARIABLE)
+    return Path(given).expanduser() if given else user_cache_path("satdifuser-bench")
+
+
+def places(
+    *,
+    data_root: str | None = None,
+    ingest_dir: str | None = None,
+    features_dir: str | None = None,
+    weights: str | None = None,
+    output: str = "results",
+) -> Places:
+    """The folders, from options, then environment, then defaults."""
+    root = data_root or os.environ.get(DATA_VARIABLE)
+    return Places(
+        data_root=Path(root).expanduser() if root else None,
+        ingest_dir=Path(ingest_dir).expanduser() if ingest_dir else home() / "data",
+        features_dir=Path(features_dir).expanduser() if features_dir else home() / "features",
+        weights_dir=Path(weights).expanduser() if weights else home() / "weights",
+        output=Path(output).expanduser(),
+    )

@@ -1,0 +1,66 @@
+"""With what a record was made: commit, packages, device, threads. None of it is part of a record's identity."""
+
+import platform
+import resource
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from benchmark.records import Provenance
+
+PACKAGES = ("torch", "diffusers", "transformers", "numpy", "scikit-learn", "torchmetrics", "h5py", "geobench")
+CHECKOUT = Path(__file__).parent.parent
+
+
+def provenance(device: str, config: dict[str, object]) -> Provenance:
+    """The provenance of a record made now, in this process, on `device`."""
+    import torch
+
+    commit, dirty = git_state()
+    return Provenance(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        git_commit=commit,
+        git_dirty=dirty,
+        packages=versions(),
+        python=platform.python_version(),
+        device=torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine(),
+        threads=torch.get_num_threads(),
+        config=config,
+        host=platform.node(),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the packages whose arithmetic enters a number."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_state() -> tuple[str, bool]:
+    """Commit of the checkout this code runs from and whether it has changes; ("", False) outside a checkout."""
+    if not (CHECKOUT / ".git").exists():
+        return "", False
+    command = ["git", "-C", str(CHECKOUT)]
+    try:
+        commit = subprocess.run([*command, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
+        status = subprocess.run([*command, "status", "--porcelain"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "", False
+    return commit.stdout.strip(), bool(status.stdout.strip())
+
+
+def peak_memory_bytes(device: str) -> int:
+    """Most memory in use so far: of the GPU, or resident in this process."""
+    import torch
+
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale

@@ -1,0 +1,212 @@
+"""Run and Record: what was asked and what came out, one JSON file a run.
+
+A run's key hashes everything that can change its number and nothing else. A record is written atomically,
+its predictions beside it, and validated whenever it is read; reports see nothing but records.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from benchmark.atomic import write_atomically
+from encoders.errors import UserError, strict, to_json, validate_json
+
+SCHEMA = 1
+"""Raised when a record's fields change meaning; older records are refused with the command that remakes them."""
+
+
+@strict
+@dataclass(frozen=True)
+class Run:
+    """The identity of a measurement: the allow-list of what can change its number.
+
+    Attributes:
+        encoder, encoder_version, encoder_options: card name, version and resolved options.
+        weights: sha256 by file, or `random` where they are drawn from a seed.
+        inputs: resolved channels, one text each (source band, unit, value rule), and the side in pixels.
+        precision: dtype of the frozen part.
+        data: content fingerprint of each split.
+        bands, band_names, missing_bands: track, stored or corrected names, fill rules.
+    """
+
+    encoder: str
+    encoder_version: int
+    encoder_options: dict[str, object]
+    weights: dict[str, str]
+    inputs: tuple[str, ...]
+    image_size: int
+    precision: str
+    dataset: str
+    data: dict[str, str]
+    partition: str
+    bands: Literal["rgb", "authors"]
+    band_names: Literal["corrected", "stored"]
+    missing_bands: tuple[str, ...]
+    fusion: str
+    probe: str
+    probe_version: int
+    probe_options: dict[str, object]
+    protocol: str
+    protocol_hash: str
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """16 hexadecimal digits of the sha256 over the canonical JSON of all fields."""
+        canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+@strict
+@dataclass(frozen=True)
+class Interval:
+    """A 95 % interval of the headline metric and how it was made."""
+
+    low: float
+    high: float
+    method: str
+
+
+@strict
+@dataclass(frozen=True)
+class Score:
+    """What the test split gave.
+
+    Attributes:
+        headline: name of the dataset's headline metric, a key of `metrics`.
+        metrics: by named semantics (`benchmark.metrics`), fractions in [0, 1].
+        validation: the headline metric on the validation split, by which the choice was made.
+        chosen: what validation chose (C of the logistic regression, k of kNN).
+        group_counts: per test group, the additive counts the headline metric is computed from, a row each;
+            one list per training replicate (the first is the fit that is reported).
+        n_groups: number of independent test groups.
+    """
+
+    headline: str
+    metrics: dict[str, float]
+    validation: float
+    chosen: dict[str, float]
+    interval: Interval
+    group_counts: list[list[list[float]]]
+    n_groups: int
+    n_train: int
+    n_test: int
+
+
+@strict
+@dataclass(frozen=True)
+class Cost:
+    """Seconds, rates and bytes; never part of a record's identity."""
+
+    encode_seconds: float
+    train_seconds: float
+    images_per_second: float
+    peak_memory_bytes: int
+    frozen_parameters: int
+    trained_parameters: int
+
+
+@strict
+@dataclass(frozen=True)
+class Provenance:
+    """Where and with what a record was made; never part of its identity."""
+
+    created: str
+    git_commit: str
+    git_dirty: bool
+    packages: dict[str, str]
+    python: str
+    device: str
+    threads: int
+    config: dict[str, object]
+    host: str = ""
+
+
+@strict
+@dataclass(frozen=True)
+class Record:
+    """Run + scores + predictions + cost + provenance.
+
+    Attributes:
+        title, role: of the encoder's card, for the reports.
+        ranked: False for random weights, three or more filled bands, or an unranked protocol.
+        flags: what a reader of the number must know, a sentence each.
+        predictions_sha256: of `predictions/<key>.npz` beside.
+    """
+
+    key: str
+    run: Run
+    title: str
+    role: Literal["model", "floor", "control"]
+    task: Literal["classification", "segmentation"]
+    ranked: bool
+    flags: tuple[str, ...]
+    score: Score
+    input_card: dict[str, object]
+    predictions_sha256: str
+    cost: Cost
+    provenance: Provenance
+    schema: int = field(default=SCHEMA)
+
+
+class RecordStore:
+    """The records of a results folder: `records/<key>.json`, `predictions/<key>.npz`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, key: str) -> Path:
+        """Where the record of a run lies, or would lie."""
+        return self.folder / "records" / f"{key}.json"
+
+    def predictions_path(self, key: str) -> Path:
+        """Where the predictions of a run lie, or would lie."""
+        return self.folder / "predictions" / f"{key}.npz"
+
+    def has(self, key: str) -> bool:
+        """Whether a finished record lies there: a record is written after its predictions, so it vouches for both."""
+        return self.path(key).is_file() and self.predictions_path(key).is_file()
+
+    def write(self, record: Record, predictions: bytes) -> Path:
+        """Write predictions, then the record, each atomically: whatever stops the process, no half record is seen."""
+        if hashlib.sha256(predictions).hexdigest() != record.predictions_sha256:
+            raise ValueError(f"record {record.key}: predictions_sha256 is not that of its predictions")
+        write_atomically(self.predictions_path(record.key), predictions)
+        return write_atomically(self.path(record.key), to_json(record))
+
+    def read(self, key: str) -> Record:
+        """Read and validate one record.
+
+        Raises:
+            UserError: the file is damaged, of another schema, or its key is not that of its run.
+        """
+        path = self.path(key)
+        remedy = "delete it and run the same command again"
+        try:
+            text = path.read_bytes()
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
+        # Before the fields: those of another schema would be refused one by one, as if mistyped.
+        schema = _schema(text)
+        if schema != SCHEMA:
+            raise UserError(f"{path}: record schema {schema}, this version reads {SCHEMA}; {remedy}")
+        record = validate_json(Record, text, str(path))
+        if record.key != record.run.key or record.key != path.stem:
+            raise UserError(f"{path}: its key is not that of its run, so it was edited; {remedy}")
+        return record
+
+    def __iter__(self) -> Iterator[Record]:
+        """All records, sorted by file name, validated one by one."""
+        for path in sorted((self.folder / "records").glob("*.json")):
+            yield self.read(path.stem)
+
+
+def _schema(text: bytes) -> object:
+    try:
+        plain = json.loads(text)
+    except ValueError:
+        return SCHEMA
+    return plain.get("schema", SCHEMA) if isinstance(plain, dict) else SCHEMA

@@ -1,0 +1,80 @@
+"""How sure a number is: bootstrap intervals from the additive counts of `benchmark.metrics`.
+
+Groups are resampled, not images: several dates of one field are one observation. The generator is passed in,
+so the same seed gives the same interval.
+"""
+
+import numpy as np
+
+from benchmark.metrics import Array, from_counts, truth_classes
+from benchmark.records import Interval
+
+
+def bootstrap_interval(
+    counts: Array, headline: str, rng: np.random.Generator, samples: int = 2000, level: float = 0.95
+) -> Interval:
+    """Percentile interval of a headline metric over test groups and, jointly, over training replicates.
+
+    A logistic regression is convex, so seeds would show no spread; what varies is which samples it was
+    trained on and which it was tested on (Bouthillier et al., "Accounting for Variance in Machine Learning
+    Benchmarks", MLSys 2021). With c[r, g] the counts of group g under fit r, fit 0 the reported one and fits
+    1..R-1 refits on bootstraps of the train rows, sample b draws a refit r_b and G groups with replacement
+    (group g w_bg times), and scores
+
+        s_b = m(sum_g w_bg c[r_b, g]) + m(sum_g c[0, g]) - mean over r >= 1 of m(sum_g c[r, g])
+
+    The last two terms move the refits onto the reported fit: a bootstrap holds about 63 % of the distinct
+    rows, so refits score lower on average, which is bias and not spread. They are left out where R is 1. The
+    interval is the (1 - level)/2 and (1 + level)/2 quantiles of s_b (percentile method, Efron and Tibshirani
+    1993, section 13.3), cut to [0, 1]. Five refits show 4/5 of the variance of training, on average.
+
+    The classes a mean IoU runs over are those of the full test split in every sample. With one group nothing
+    can be resampled: the interval is the range over the fits then, and its method says so.
+
+    Args:
+        counts: (R, G, M) float, from `benchmark.metrics.group_counts`; the reported fit first.
+        headline: a metric of `benchmark.metrics.HEADLINES`.
+        rng: draws the samples.
+        samples: number of bootstrap samples.
+        level: coverage, in (0, 1).
+
+    Raises:
+        UserError: the metric is not additive.
+        ValueError: counts of another rank, or no fit, or no group.
+    """
+    counts = np.asarray(counts, dtype=np.float64)
+    if counts.ndim != 3 or 0 in counts.shape:
+        raise ValueError(f"counts must be (replicates, groups, counts), none of them 0, got {counts.shape}")
+    fits, groups, _ = counts.shape
+    present = truth_classes(headline, counts)
+    values = from_counts(headline, counts.sum(axis=1), present)
+    if groups < 2:
+        return Interval(float(values.min()), float(values.max()), _range_method(fits))
+    refits = np.arange(fits) if fits == 1 else np.arange(1, fits)
+    drawn_fit = rng.choice(refits, size=samples)
+    weights = _group_weights(groups, samples, rng)
+    resampled = np.empty((samples, counts.shape[2]))
+    for fit in refits:
+        resampled[drawn_fit == fit] = weights[drawn_fit == fit] @ counts[fit]
+    scores = from_counts(headline, resampled, present) + values[0] - values[refits].mean()
+    low, high = np.clip(np.quantile(scores, [(1 - level) / 2, (1 + level) / 2]), 0, 1)
+    return Interval(float(low), float(high), _bootstrap_method(fits, samples, level))
+
+
+def _group_weights(groups: int, samples: int, rng: np.random.Generator) -> Array:
+    """(samples, groups) float64: how often each group was drawn, with replacement, in each sample."""
+    drawn = rng.integers(0, groups, size=(samples, groups))
+    offsets = np.arange(samples)[:, None] * groups
+    counted = np.bincount((drawn + offsets).ravel(), minlength=samples * groups)
+    return counted.reshape(samples, groups).astype(np.float64)
+
+
+def _range_method(fits: int) -> str:
+    if fits == 1:
+        return "no interval: one test group and one fit leave nothing to resample"
+    return f"range over {fits} fits (the reported one and its refits on bootstraps of train): one test group"
+
+
+def _bootstrap_method(fits: int, samples: int, level: float) -> str:
+    method = f"{100 * level:g}% percentile bootstrap, {samples} samples of test groups"
+    return method if fits == 1 else f"{method} x {fits - 1} bootstraps of train, centred on the reported fit"

@@ -1,0 +1,1 @@
+"""What is trained: features -> predictions. Knows the encoder interface, no concrete encoder."""

@@ -1,0 +1,88 @@
+"""Frozen models: image -> feature maps. Knows nothing of datasets, training or results.
+
+    from encoders import build
+    features = build("satdifuser_tiny")(images)        # images (B, 3, H, W) float32 in [0, 1]
+
+Importing this package loads no deep-learning framework; building an encoder does.
+"""
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+import configs
+from encoders.errors import UserError, nearest, validate
+from encoders.spec import EncoderCard, InputSpec
+
+if TYPE_CHECKING:
+    from encoders.base import Encoder
+
+ADAPTERS = {
+    "imagestats": "encoders.baselines:ImageStats",
+    "rcf": "encoders.baselines:RandomConvolutionalFeatures",
+    "satdifuser": "encoders.satdifuser:SatDiFuser",
+}
+"""Adapter name -> where its class stands; a name is imported when it is built, not before."""
+
+
+def names() -> list[str]:
+    """The encoders there are, one YAML each in `configs/encoder/`."""
+    return sorted(path.stem for path in (configs.ROOT / "encoder").glob("*.yaml"))
+
+
+def card(name: str) -> EncoderCard:
+    """An encoder's passport.
+
+    Raises:
+        UserError: no such encoder; names the nearest.
+    """
+    path = configs.ROOT / "encoder" / f"{name}.yaml"
+    if name not in names():
+        raise UserError(f"no encoder '{name}'; {nearest(name, names())}")
+    return validate(EncoderCard, yaml.safe_load(path.read_text()), f"configs/encoder/{path.name}")
+
+
+def input_spec(name: str) -> InputSpec:
+    """What an input profile of `configs/inputs/` wants to be fed.
+
+    Raises:
+        UserError: no such profile.
+    """
+    path = configs.ROOT / "inputs" / f"{name}.yaml"
+    if not path.is_file():
+        raise UserError(f"no input profile '{name}'; {nearest(name, (p.stem for p in path.parent.glob('*.yaml')))}")
+    return validate(InputSpec, yaml.safe_load(path.read_text()), f"configs/inputs/{path.name}")
+
+
+def build(
+    encoder: str | EncoderCard,
+    *,
+    channels: int = 3,
+    image_size: int | None = None,
+    weights_dir: Path | None = None,
+    precision: str = "float32",
+) -> "Encoder":
+    """Build a frozen encoder, ready to call.
+
+    Args:
+        encoder: a name (`configs/encoder/NAME.yaml`) or a card whose options were changed.
+        channels: input channels C, for encoders that take any number of them.
+        image_size: side in pixels of the images to come; default the encoder's own.
+        weights_dir: folder that holds the released weights.
+        precision: dtype of the frozen weights, `float32` or `bfloat16`.
+
+    Raises:
+        UserError: unknown encoder or option, or weights that are missing or damaged.
+    """
+    passport = card(encoder) if isinstance(encoder, str) else encoder
+    if passport.adapter not in ADAPTERS:
+        raise UserError(f"{passport.name}: unknown adapter '{passport.adapter}'; {nearest(passport.adapter, ADAPTERS)}")
+    module, _, cls = ADAPTERS[passport.adapter].partition(":")
+    spec = input_spec(passport.inputs)
+    side = image_size or spec.side(256)
+    built: Encoder = getattr(import_module(module), cls).from_card(
+        passport, spec, channels=channels, image_size=side, weights_dir=weights_dir, precision=precision
+    )
+    return built

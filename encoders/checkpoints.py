@@ -1,0 +1,214 @@
+"""Released weights on disk: which files an encoder needs, whether they are there and whole, and safe loading.
+
+A checkpoint is a stranger's file. Nothing in it is ever executed (safetensors, or torch's weights-only
+reader), its names and shapes must be exactly those of the model, and what is wrong ends in one sentence.
+Importing this module loads no deep-learning framework: a run's key needs digests, not tensors.
+
+A path of a card's `weights.files` may hold `{size}` and `{option}` (a text option of the card), give
+alternatives (`a.safetensors | a.bin`, the first that exists is used) and end in ` ?` (used if it is there).
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from encoders.errors import UserError
+from encoders.spec import EncoderCard
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+DIGESTS = ".sha256.json"
+"""Name of the digest cache in a weights folder: gigabytes are hashed once, not once a run."""
+
+
+def _wanted(card: EncoderCard, size: int) -> list[tuple[list[str], bool]]:
+    """(alternatives, whether required) of each file a card names, placeholders filled in."""
+    fill = {"size": str(size)} | {key: value for key, value in card.options.items() if isinstance(value, str)}
+    wanted = []
+    for pattern in card.weights.files:
+        text = pattern.removesuffix("?")
+        for key, value in fill.items():
+            text = text.replace("{" + key + "}", value)
+        wanted.append(([part.strip() for part in text.split("|")], not pattern.endswith("?")))
+    return wanted
+
+
+def missing_files(card: EncoderCard, weights_dir: Path | None, size: int) -> list[str]:
+    """Required files that are not there, relative to the weights folder; alternatives joined by ` or `.
+
+    Args:
+        size: side in pixels of the images, which `{size}` in a path stands for.
+    """
+    return [
+        " or ".join([paths[0], *(Path(path).name for path in paths[1:])])
+        for paths, required in _wanted(card, size)
+        if required and not (weights_dir and any((weights_dir / path).is_file() for path in paths))
+    ]
+
+
+def find(card: EncoderCard, weights_dir: Path | None, size: int) -> dict[str, Path]:
+    """The files a card names, relative path -> path; of alternatives, the first that exists.
+
+    Raises:
+        UserError: files are missing; says which, where they are published and where to put them.
+    """
+    missing = missing_files(card, weights_dir, size)
+    if missing or weights_dir is None:
+        where = f"the weights folder {weights_dir}" if weights_dir else "a weights folder (none was given)"
+        raise UserError(
+            f"{card.name}: {len(missing)} of its weight files are missing: {', '.join(missing)}; "
+            f"get them from {card.weights.source or 'their publisher'} and put them under {where}, "
+            "or run with --demo, which needs none"
+        )
+    found = {}
+    for paths, _ in _wanted(card, size):
+        for path in paths:
+            if (weights_dir / path).is_file():
+                found[path] = weights_dir / path
+                break
+    return found
+
+
+def weights_sha256(card: EncoderCard, weights_dir: Path | None, size: int) -> dict[str, str]:
+    """What identifies an encoder's weights in a run's key.
+
+    Returns:
+        relative path -> sha256; `{"random": seed}` where weights are drawn; empty where there are none.
+
+    Raises:
+        UserError: files are missing, or a digest is not the published one.
+    """
+    if card.weights.random:
+        return {"random": str(card.options.get("seed", "default"))}
+    if not card.weights.files:
+        return {}
+    files = find(card, weights_dir, size)
+    assert weights_dir is not None
+    digests = _digests(weights_dir, files)
+    for path, published in card.weights.sha256.items():
+        if digests.get(path, published) != published:
+            raise UserError(
+                f"{weights_dir / path}: its sha256 is {digests[path][:12]}... where {published[:12]}... is "
+                "published; the download is damaged or another release: download it again"
+            )
+    return digests
+
+
+def _digests(folder: Path, files: Mapping[str, Path]) -> dict[str, str]:
+    cache = folder / DIGESTS
+    try:
+        known = json.loads(cache.read_bytes())
+        known = known if isinstance(known, dict) else {}
+    except (OSError, ValueError):
+        known = {}
+    digests, stale = {}, False
+    for name, path in files.items():
+        status = path.stat()
+        key = f"{name}:{status.st_size}:{status.st_mtime_ns}"
+        if not isinstance(known.get(key), str):
+            with path.open("rb") as file:
+                known[key] = hashlib.file_digest(file, "sha256").hexdigest()
+            stale = True
+        digests[name] = known[key]
+    if stale:
+        _keep(cache, known)
+    return digests
+
+
+def _keep(cache: Path, digests: dict[str, str]) -> None:
+    # A weights folder is often read-only; then each process hashes anew.
+    temporary = cache.with_name(f"{cache.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(json.dumps(digests, indent=1, sort_keys=True))
+        temporary.replace(cache)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object, such as a released model's config.
+
+    Raises:
+        UserError: the file cannot be read or holds no JSON object.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as JSON ({error}); download it again") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds no JSON object; download it again")
+    return content
+
+
+def load_tensors(path: Path) -> "dict[str, Tensor]":
+    """A flat file of named tensors, on the CPU: `.safetensors`, else torch's own format, weights only.
+
+    Raises:
+        UserError: the file is damaged, or holds anything but named tensors (which is never executed).
+    """
+    import pickle
+
+    import torch
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            content = load_file(path, device="cpu")
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error}); check the file") from None
+    except pickle.UnpicklingError:
+        raise UserError(
+            f"{path}: refused, because it is damaged or holds more than tensors; download it again from its publisher"
+        ) from None
+    except Exception as error:  # a damaged file can raise nearly anything in its reader
+        raise UserError(f"{path}: damaged ({type(error).__name__}); download it again") from None
+    if not isinstance(content, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in content.items()
+    ):
+        raise UserError(f"{path}: holds something else than named tensors; download it again from its publisher")
+    return content
+
+
+def fit(model: "nn.Module", state: "Mapping[str, Tensor]", where: str | Path, *, drop: Collection[str] = ()) -> None:
+    """Put tensors into a model whose names, shapes and kinds must be theirs exactly.
+
+    Args:
+        model: may stand on the meta device: the tensors themselves become its weights.
+        where: the file, for the message.
+        drop: names that may be there and are left out.
+
+    Raises:
+        UserError: names what is missing, unexpected or of another shape.
+    """
+    given = {name: tensor for name, tensor in state.items() if name not in drop}
+    expected = model.state_dict()
+    other = [
+        f"{name} is {_kind(given[name])}, not {_kind(tensor)}"
+        for name, tensor in expected.items()
+        if name in given
+        and (tensor.shape, tensor.is_floating_point()) != (given[name].shape, given[name].is_floating_point())
+    ]
+    faults = {
+        "missing": [name for name in expected if name not in given],
+        "unexpected": [name for name in given if name not in expected],
+        "of another shape or type": other,
+    }
+    if any(faults.values()):
+        told = "; ".join(f"{what}: {_some(names)}" for what, names in faults.items() if names)
+        raise UserError(f"{where}: not the weights of this model ({told}); download the released file again")
+    model.load_state_dict(given, strict=True, assign=True)
+
+
+def _kind(tensor: "Tensor") -> str:
+    return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')}"
+
+
+def _some(names: list[str]) -> str:
+    rest = len(names) - 3
+    return ", ".join(names[:3]) + (f" and {rest} more" if rest > 0 else "")

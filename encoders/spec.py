@@ -1,0 +1,175 @@
+"""What an encoder says of itself, as plain data: no tensor, no framework, cheap to import.
+
+`EncoderCard` is its passport, `InputSpec` what it wants to be fed, `Level` one grid of its feature maps.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from encoders.bands import KNOWN, Band
+from encoders.errors import strict
+
+Unit = Literal["dn", "reflectance", "byte", "dn8", "unit", "power"]
+"""What a stored pixel value counts.
+
+dn: Sentinel-2 digital number (reflectance x 10,000); reflectance: 0..~1; byte: 8-bit picture, 0..255;
+dn8: digital numbers squeezed to 8 bit (assumed DN = v x 10,000/255); unit: 0..1; power: linear radar intensity.
+"""
+
+Sensor = Literal["sentinel2", "landsat8", "aerial"]
+Operation = Literal["multiply", "divide", "clip", "zscore", "two_sigma", "eight_bit", "decibel", "true_colour"]
+Authority = Literal["authors", "ours"]
+
+
+@strict
+@dataclass(frozen=True)
+class Step:
+    """One value operation on one channel; the arithmetic stands in `encoders.scaling`.
+
+    Attributes:
+        by: factor of multiply and divide.
+        low, high: bounds of clip.
+        statistics: whose mean and std zscore and two_sigma use: `dataset` (exact train statistics of the band)
+            or `fixed` (`mean` and `std` here, by wanted band, in the unit the value has at this step).
+        white: the digital number that true_colour maps to 255, by product level (L1C, L2A).
+    """
+
+    op: Operation
+    by: float | None = None
+    low: float | None = None
+    high: float | None = None
+    statistics: Literal["dataset", "fixed"] = "dataset"
+    mean: dict[str, float] = field(default_factory=dict)
+    std: dict[str, float] = field(default_factory=dict)
+    white: dict[str, float] = field(default_factory=dict)
+
+
+@strict
+@dataclass(frozen=True)
+class ValueRule:
+    """The steps from one stored unit to what the encoder was trained on.
+
+    Attributes:
+        steps: applied in order, on native pixels, before any resizing.
+        only: wanted bands this rule is for; empty means all.
+        note: an assumption the reader of a number must know, empty where there is none.
+    """
+
+    unit: Unit
+    steps: tuple[Step, ...] = ()
+    only: tuple[str, ...] = ()
+    note: str = ""
+
+
+@strict
+@dataclass(frozen=True)
+class InputSpec:
+    """What an encoder wants to be fed.
+
+    Attributes:
+        bands: wanted bands in channel order, by sensor of the dataset; `all` takes every band a dataset has.
+        wavelengths_um: centre wavelengths the encoder was trained with, where they differ from the sensor's.
+        rules: the first rule whose unit and band fit a stored band is the one applied.
+        authors: datasets whose rule is the authors' own choice (`all` where the rule needs no choice);
+            elsewhere it is ours.
+        any_subset: True where the encoder takes whichever of its bands there are (DOFA), so none is ever filled.
+        image_size: side in pixels the encoder is fed: a number, `native`, or `256_or_512` (256 where the native
+            side is at most 256, else 512).
+        required: bands that nothing may stand in for.
+        impossible: by sensor or dataset, the reason why nothing sensible can be fed.
+        value_range: lowest and highest value the rules may give; None where unbounded (z-scores).
+        expected_mean, expected_std: what the encoder saw in pre-training, after the rules; None if not known.
+    """
+
+    title: str
+    bands: dict[Sensor, tuple[str, ...] | Literal["all"]]
+    rules: tuple[ValueRule, ...]
+    image_size: int | Literal["native", "256_or_512"]
+    authors: tuple[str, ...] | Literal["all"] = ()
+    any_subset: bool = False
+    required: tuple[str, ...] = ()
+    impossible: dict[str, str] = field(default_factory=dict)
+    wavelengths_um: dict[str, float] = field(default_factory=dict)
+    value_range: tuple[float, float] | None = None
+    expected_mean: float | None = None
+    expected_std: float | None = None
+
+    def wanted(self, sensor: Sensor) -> tuple[Band, ...] | None:
+        """The bands wanted from a sensor's images, in channel order; None for every band there is."""
+        names = self.bands.get(sensor, ())
+        return None if names == "all" else tuple(KNOWN[name] for name in names)
+
+    def side(self, native: int) -> int:
+        """The side in pixels fed to the encoder for images of `native` pixels."""
+        if self.image_size == "native":
+            return native
+        if self.image_size == "256_or_512":
+            return 256 if native <= 256 else 512
+        return self.image_size
+
+
+@strict
+@dataclass(frozen=True)
+class Weights:
+    """Where the weights come from.
+
+    Attributes:
+        files: paths under the weights folder (patterns: see `encoders.checkpoints`); empty where none are needed.
+        source: a sentence that says where they are published.
+        random: True where the weights are drawn from a seed; such rows are marked and never ranked.
+        sha256: by path, where published.
+    """
+
+    files: tuple[str, ...] = ()
+    source: str = ""
+    random: bool = False
+    sha256: dict[str, str] = field(default_factory=dict)
+
+
+@strict
+@dataclass(frozen=True)
+class EncoderCard:
+    """An encoder's passport.
+
+    Attributes:
+        name: the name on the command line.
+        adapter: which class puts it behind the interface (`encoders.ADAPTERS`).
+        inputs: the file in `configs/inputs/` that says what it is fed.
+        options: arguments of the adapter's constructor.
+        version: raised by hand whenever the same image would give other numbers; part of a run's key.
+        role: `model`, `floor` (a trivial baseline) or `control` (an ablated model).
+        parameters: number of frozen parameters at full size; None if it depends on the input.
+        pretraining_overlap: datasets of the benchmark whose imagery the model may have seen.
+    """
+
+    name: str
+    title: str
+    adapter: str
+    inputs: str
+    version: int
+    licence: str
+    role: Literal["model", "floor", "control"] = "model"
+    paper: str = ""
+    pretraining: str = ""
+    pretraining_overlap: tuple[str, ...] = ()
+    parameters: int | None = None
+    weights: Weights = field(default_factory=Weights)
+    options: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Level:
+    """One spatial grid of feature maps.
+
+    Attributes:
+        stride: input pixels a cell spans.
+        modules: (name, channels) of the taps on this grid, in channel order.
+    """
+
+    stride: int
+    modules: tuple[tuple[str, int], ...]
+
+    @property
+    def channels(self) -> int:
+        """Channels of the level's map: all its modules, concatenated."""
+        return sum(channels for _, channels in self.modules)

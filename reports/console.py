@@ -1,0 +1,78 @@
+"""Tables for the terminal."""
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from benchmark.records import Record
+from reports.tables import NOT_RANKED, Cell, Row, Table, letter, tables
+
+_PIPED_WIDTH = 200
+"""Characters a line where there is no terminal to ask: a log should not be folded at 80."""
+
+
+def print_leaderboard(records: Iterable[Record], console: Console | None = None) -> None:
+    """Print every comparable set: best bold, second underlined, floors and unranked rows apart."""
+    console = console or _console()
+    for table in tables(records):
+        console.print(Text(table.title, style="bold"))
+        console.print(_leaderboard(table))
+        for line in _footnotes(table):
+            console.print(Text(line, style="dim"))
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], console: Console | None = None) -> None:
+    """Print any table of plain values."""
+    grid = RichTable(box=SIMPLE)
+    for name in header:
+        grid.add_column(Text(name))
+    for row in rows:
+        grid.add_row(*(Text(str(value)) for value in row))
+    (console or _console()).print(grid)
+
+
+def _console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
+
+
+def _leaderboard(table: Table) -> RichTable:
+    grid = RichTable(box=SIMPLE)
+    grid.add_column("encoder")
+    if table.has_fusion:
+        grid.add_column("fusion")
+    for name in table.columns:
+        grid.add_column(Text(name), justify="right")
+    for section, rows in table.sections.items():
+        if section != "models":
+            grid.add_section()
+            grid.add_row(Text(section, style="italic"))
+        for row in rows:
+            labels = [_title(row), Text(row.fusion)] if table.has_fusion else [_title(row)]
+            grid.add_row(*labels, *(_cell(row.cells.get(name)) for name in table.columns))
+    return grid
+
+
+def _title(row: Row) -> Text:
+    return Text(row.title + (" (random weights)" if row.random else ""))
+
+
+def _cell(cell: Cell | None) -> Text:
+    if cell is None:
+        return Text("--", style="dim")
+    text = Text(cell.percent, style={"best": "bold", "second": "underline"}.get(cell.mark, ""))
+    notes = ",".join([*([] if cell.ranked else ["†"]), *map(letter, cell.notes)])
+    interval = f" [{100 * cell.low:.1f}, {100 * cell.high:.1f}]" if cell.has_interval else ""
+    return Text.assemble(text, (f" {notes}" if notes else "", "dim"), (interval, "dim"))
+
+
+def _footnotes(table: Table) -> list[str]:
+    dagger = [f"† {NOT_RANKED}."] if table.has_unranked else []
+    return [
+        *table.footnotes,
+        *dagger,
+        *(f"{letter(i)}  {note.rstrip('.')}." for i, note in enumerate(table.notes)),
+    ]

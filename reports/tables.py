@@ -1,0 +1,336 @@
+"""Which numbers may stand in one table, and what is marked in it.
+
+Records share a table only if they share task, protocol, probe, band track, band names and partition; a column
+holds one dataset with one content and one metric; a row is one configured encoder. Everything that prints a
+table (`leaderboard`, `latex`, `console`) prints one of these.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from benchmark.records import Record
+
+Section = Literal["models", "controls", "floors", "not ranked"]
+SECTIONS: tuple[Section, ...] = ("models", "controls", "floors", "not ranked")
+
+NOT_RANKED = "not ranked: random weights, three or more filled bands, or a protocol made for trying things out"
+SEEDS = "where a cell has several seeds, its value and the ends of its interval are means over them"
+MARKS = "best model bold, second best underlined, by the printed digits; no other section is ranked"
+
+_ROW_FIELDS = ("encoder", "encoder_version", "encoder_options", "precision", "fusion")
+_CELL_FIELDS = ("weights", "inputs", "image_size", "missing_bands")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number.
+
+    Attributes:
+        value, low, high: headline metric and its interval, fractions in [0, 1]; means over seeds.
+        seeds: number of records behind it.
+        ranked: whether it may be compared at all.
+        mark: its place among the ranked models of its column.
+        notes: indices into the table's notes.
+    """
+
+    value: float
+    low: float
+    high: float
+    seeds: int
+    ranked: bool
+    notes: tuple[int, ...]
+    mark: Literal["best", "second", ""] = ""
+
+    @property
+    def percent(self) -> str:
+        """The value as printed: percent, one decimal."""
+        return f"{100 * self.value:.1f}"
+
+    @property
+    def has_interval(self) -> bool:
+        """False where nothing could be resampled, so that no '+- 0.0' is printed."""
+        return self.high > self.low
+
+
+@dataclass(frozen=True)
+class Row:
+    """One configured encoder: title (with what tells it from its namesakes), fusion, cells by column."""
+
+    title: str
+    encoder: str
+    fusion: str
+    section: Section
+    random: bool
+    cells: dict[str, Cell]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One set of comparable records.
+
+    Attributes:
+        settings: what all its records share, by name.
+        columns: dataset names, with data or metric added where one name would mean two things.
+        rows: by section; models by number of missing cells, then mean rank.
+        notes: the records' flags, each once.
+        metrics, groups: headline metric and number of independent test groups, by column.
+        methods: how the intervals were made.
+    """
+
+    settings: dict[str, str]
+    columns: tuple[str, ...]
+    metrics: dict[str, str]
+    groups: dict[str, int]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    methods: tuple[str, ...]
+
+    @property
+    def title(self) -> str:
+        """The settings in one line."""
+        s = self.settings
+        fused = f" on {s['features']} features" if s["features"] else ""
+        options = f" {s['probe_options']}" if s["probe_options"] else ""
+        return (
+            f"{s['task'].capitalize()}, {s['probe']} probe (version {s['probe_version']}){options}{fused}, "
+            f"protocol {s['protocol']} ({s['protocol_hash']}), {s['bands']} bands, "
+            f"{s['band_names']} band names, {s['partition']} partition"
+        )
+
+    @property
+    def sections(self) -> dict[Section, list[Row]]:
+        """Rows by section, empty sections left out."""
+        found = {name: [row for row in self.rows if row.section == name] for name in SECTIONS}
+        return {name: rows for name, rows in found.items() if rows}
+
+    @property
+    def footnotes(self) -> list[str]:
+        """Sentences under the table, without the lettered notes."""
+        lines = [f"Percent; {_per_column(self.metrics)}; {MARKS}."]
+        lines += [f"Interval: {method}." for method in self.methods]
+        lines.append(f"Independent test groups: {_per_column(self.groups)}.")
+        cells = [cell for row in self.rows for cell in row.cells.values()]
+        if any(cell.seeds > 1 for cell in cells):
+            lines.append(f"Seeds: {SEEDS}.")
+        return lines
+
+    @property
+    def has_fusion(self) -> bool:
+        """Whether any row has a fuser, so that a column for it says something."""
+        return any(row.fusion != "none" for row in self.rows)
+
+    @property
+    def has_unranked(self) -> bool:
+        """Whether a dagger stands in the table."""
+        return any(not cell.ranked for row in self.rows for cell in row.cells.values())
+
+
+def has_random_weights(record: Record) -> bool:
+    """Whether the encoder's weights were drawn, not trained."""
+    return "random" in record.run.weights or "random" in record.run.weights.values()
+
+
+def letter(note: int) -> str:
+    """The letter of a note: a to z, then aa, ab and so on."""
+    first, last = divmod(note, 26)
+    return (letter(first - 1) if first else "") + chr(ord("a") + last)
+
+
+def tables(records: Iterable[Record]) -> list[Table]:
+    """One table a set of comparable records; a record that occurs twice counts once."""
+    distinct = {record.key: record for record in records}.values()
+    sets: dict[str, list[Record]] = defaultdict(list)
+    for record in sorted(distinct, key=lambda record: record.key):
+        sets[_canonical(_settings(record))].append(record)
+    return [_table(sets[key]) for key in sorted(sets)]
+
+
+def _settings(record: Record) -> dict[str, str]:
+    run = record.run
+    # A trained fuser before a classifier is another instrument; a segmentation decoder is trained either way.
+    fused = record.task == "classification" and run.fusion not in ("", "none")
+    return {
+        "task": record.task,
+        "probe": run.probe,
+        "probe_version": str(run.probe_version),
+        "probe_options": _canonical(run.probe_options) if run.probe_options else "",
+        "features": "fused" if fused else "",
+        "protocol": run.protocol,
+        "protocol_hash": run.protocol_hash,
+        "bands": run.bands,
+        "band_names": run.band_names,
+        "partition": run.partition,
+    }
+
+
+def _table(records: list[Record]) -> Table:
+    columns = _columns(records)
+    notes = tuple(dict.fromkeys(flag for record in records for flag in record.flags))
+    groups = _row_groups(records, columns)
+    rows = [_row(title, group, columns, notes) for title, group in zip(_titles(groups), groups, strict=True)]
+    names = sorted(set(columns.values()), key=str.lower)
+    by_column = {columns[record.key]: record.score for record in records}
+    scores = {name: by_column[name] for name in names}
+    return Table(
+        settings=_settings(records[0]),
+        columns=tuple(names),
+        metrics={name: score.headline for name, score in scores.items()},
+        groups={name: score.n_groups for name, score in scores.items()},
+        rows=tuple(_ordered(_marked(rows, names), names)),
+        notes=notes,
+        methods=tuple(sorted({record.score.interval.method for record in records})),
+    )
+
+
+def _columns(records: list[Record]) -> dict[str, str]:
+    """Column by record key: the dataset's name, and what sets it apart where that alone is ambiguous."""
+    identity = {record.key: (record.run.dataset, record.score.headline, _short(record.run.data)) for record in records}
+    named = {}
+    for key, (dataset, metric, data) in identity.items():
+        others = {other for other in identity.values() if other[0] == dataset}
+        parts = [metric] if len({other[1] for other in others}) > 1 else []
+        parts += [f"data {data}"] if len({other[2] for other in others}) > 1 else []
+        named[key] = f"{dataset} ({', '.join(parts)})" if parts else dataset
+    return named
+
+
+def _row_groups(records: list[Record], columns: dict[str, str]) -> list[list[Record]]:
+    """Records by row: never two configurations in one cell, seeds apart."""
+    rows: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        rows[_canonical([getattr(record.run, field) for field in _ROW_FIELDS])].append(record)
+    return [group for row in rows.values() for group in _split(row, columns)]
+
+
+def _split(row: list[Record], columns: dict[str, str]) -> list[list[Record]]:
+    # What an encoder is fed differs between datasets as a matter of course; within one it is another row.
+    cells: dict[str, list[Record]] = defaultdict(list)
+    for record in row:
+        cells[columns[record.key]].append(record)
+    varying = [
+        field
+        for field in _CELL_FIELDS
+        if any(len({_canonical(getattr(r.run, field)) for r in cell}) > 1 for cell in cells.values())
+    ]
+    groups: dict[str, list[Record]] = defaultdict(list)
+    for record in row:
+        groups[_canonical([getattr(record.run, field) for field in varying])].append(record)
+    return list(groups.values())
+
+
+def _titles(groups: list[list[Record]]) -> list[str]:
+    """A title a row, with the fields that tell rows of one title and fusion apart."""
+    titles = []
+    for group in groups:
+        record = group[0]
+        same = [
+            other[0] for other in groups
+            if (other[0].title, other[0].run.fusion) == (record.title, record.run.fusion)
+        ]  # fmt: skip
+        differing: list[str] = []
+        for fields in (_ROW_FIELDS, _CELL_FIELDS):
+            if len({_canonical([getattr(r.run, f) for f in differing]) for r in same}) < len(same):
+                differing += [f for f in fields if len({_canonical(getattr(r.run, f)) for r in same}) > 1]
+        told = ", ".join(_told(record, field, same) for field in differing)
+        titles.append(f"{record.title} ({told})" if told else record.title)
+    return titles
+
+
+def _told(record: Record, field: str, same: list[Record]) -> str:
+    value = getattr(record.run, field)
+    if field != "encoder_options":
+        return f"{field.replace('_', ' ')} {_short(value)}"
+    keys = sorted({key for other in same for key in other.run.encoder_options})
+    varying = [key for key in keys if len({_canonical(other.run.encoder_options.get(key)) for other in same}) > 1]
+    return ", ".join(f"{key} {_short(value.get(key))}" for key in varying)
+
+
+def _row(title: str, group: list[Record], columns: dict[str, str], notes: tuple[str, ...]) -> Row:
+    by_column: dict[str, list[Record]] = defaultdict(list)
+    for record in group:
+        by_column[columns[record.key]].append(record)
+    random = any(has_random_weights(record) for record in group)
+    cells = {column: _cell(found, notes) for column, found in by_column.items()}
+    first = group[0]
+    return Row(title, first.run.encoder, first.run.fusion, _section(first, random, cells), random, cells)
+
+
+def _section(record: Record, random: bool, cells: dict[str, Cell]) -> Section:
+    if record.role == "floor":
+        return "floors"
+    if random or not any(cell.ranked for cell in cells.values()):
+        return "not ranked"
+    return "controls" if record.role == "control" else "models"
+
+
+def _cell(found: list[Record], notes: tuple[str, ...]) -> Cell:
+    scores = [record.score for record in found]
+    flags = {flag for record in found for flag in record.flags}
+    return Cell(
+        value=sum(score.metrics[score.headline] for score in scores) / len(scores),
+        low=sum(score.interval.low for score in scores) / len(scores),
+        high=sum(score.interval.high for score in scores) / len(scores),
+        seeds=len(scores),
+        ranked=all(record.ranked and not has_random_weights(record) for record in found),
+        notes=tuple(index for index, note in enumerate(notes) if note in flags),
+    )
+
+
+def _per_column(values: Mapping[str, object]) -> str:
+    """'accuracy', or where columns differ 'f1_micro (m-bigearthnet), accuracy (m-eurosat, m-so2sat)'."""
+    distinct = list(dict.fromkeys(values.values()))
+    if len(distinct) == 1:
+        return str(distinct[0])
+    return ", ".join(
+        f"{one} ({', '.join(column for column, value in values.items() if value == one)})" for one in distinct
+    )
+
+
+def _printed(row: Row, column: str) -> float | None:
+    """The printed value, where it competes: a ranked number of a model."""
+    cell = row.cells.get(column)
+    return float(cell.percent) if cell and cell.ranked and row.section == "models" else None
+
+
+def _marked(rows: list[Row], columns: list[str]) -> list[Row]:
+    """Rows with best and second best marked; a model alone in its column is not marked."""
+    for column in columns:
+        values = [value for row in rows if (value := _printed(row, column)) is not None]
+        if len(values) < 2:
+            continue
+        best, second = (*sorted(set(values), reverse=True), None)[:2]
+        for index, row in enumerate(rows):
+            value = _printed(row, column)
+            if value is not None and value in (best, second):
+                cell = replace(row.cells[column], mark="best" if value == best else "second")
+                rows[index] = replace(row, cells={**row.cells, column: cell})
+    return rows
+
+
+def _ordered(rows: list[Row], columns: list[str]) -> list[Row]:
+    def mean_rank(row: Row) -> float:
+        ranks = [
+            1 + sum((other := _printed(r, column)) is not None and other > value for r in rows)
+            for column in columns
+            if (value := _printed(row, column)) is not None
+        ]
+        return sum(ranks) / len(ranks) if ranks else 0.0
+
+    def order(row: Row) -> tuple[int, int, float, str, str]:
+        missing = len(columns) - len(row.cells)
+        return (SECTIONS.index(row.section), missing, mean_rank(row), row.title.lower(), row.fusion)
+
+    return sorted(rows, key=order)
+
+
+def _canonical(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
+
+
+def _short(value: object) -> str:
+    text = value if isinstance(value, str) else _canonical(value)
+    return text if len(text) <= 24 else hashlib.sha256(text.encode()).hexdigest()[:8]

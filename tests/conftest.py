@@ -1,0 +1,57 @@
+"""Fixtures many tests share."""
+
+import os
+import shutil
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Tests run side by side, one thread each: two frameworks fighting for the cores slow each other tenfold.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+from benchmark import geobench
+from tests import writing
+
+DATA = Path(__file__).parent / "data"
+SIZES = (12, 4, 5)
+"""Train, valid and test of the written m-eurosat."""
+
+
+@pytest.fixture(scope="session")
+def geobench_real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GEO-Bench root with real files of four datasets (tests/data/README.md); not to be changed."""
+    root = tmp_path_factory.mktemp("geobench-real")
+    with tarfile.open(DATA / "geobench-real.tar.xz") as archive:
+        archive.extractall(root, filter="data")
+    return root
+
+
+@pytest.fixture(scope="session")
+def geobench_written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GEO-Bench root with a small m-eurosat; not to be changed."""
+    root = tmp_path_factory.mktemp("geobench-written")
+    writing.write_dataset(root, "m-eurosat", SIZES)
+    return root
+
+
+@pytest.fixture
+def geobench_copy(geobench_written: Path, tmp_path: Path) -> Path:
+    """A GEO-Bench root with a small m-eurosat that may be changed."""
+    return Path(shutil.copytree(geobench_written, tmp_path / "root"))
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the samples read from now on, in order."""
+    seen: list[str] = []
+    original = geobench.read_sample
+
+    def counting(path: Path, *arguments: Any) -> geobench.Sample:
+        seen.append(path.name.removesuffix(".hdf5"))
+        return original(path, *arguments)
+
+    monkeypatch.setattr(geobench, "read_sample", counting)
+    return seen

@@ -1,0 +1,85 @@
+"""Records without a measurement: every field sensible, each one replaceable by keyword."""
+
+import hashlib
+from dataclasses import fields, replace
+from typing import Any
+
+from benchmark.records import Cost, Interval, Provenance, Record, Run, Score
+
+PREDICTIONS = b"predictions"
+
+RUN = Run(
+    encoder="croma",
+    encoder_version=1,
+    encoder_options={},
+    weights={"croma.safetensors": "ab" * 32},
+    inputs=("red 04 /10000",),
+    image_size=120,
+    precision="float32",
+    dataset="m-eurosat",
+    data={"train": "1111", "valid": "2222", "test": "3333"},
+    partition="default",
+    bands="rgb",
+    band_names="corrected",
+    missing_bands=("nearest", "mean"),
+    fusion="none",
+    probe="linear",
+    probe_version=1,
+    probe_options={},
+    protocol="frozen",
+    protocol_hash="0123456789ab",
+    seed=0,
+)
+
+COST = Cost(
+    encode_seconds=2.0,
+    train_seconds=1.0,
+    images_per_second=50.0,
+    peak_memory_bytes=1 << 20,
+    frozen_parameters=1000,
+    trained_parameters=7690,
+)
+
+PROVENANCE = Provenance(
+    created="2026-01-01T00:00:00+00:00",
+    git_commit="0" * 40,
+    git_dirty=False,
+    packages={"torch": "2.9.0"},
+    python="3.12.0",
+    device="cpu",
+    threads=1,
+    config={},
+)
+
+_RUN_FIELDS = {field.name for field in fields(Run)}
+
+
+def make_record(value: float = 0.9, *, half_width: float = 0.02, metric: str = "accuracy", **changes: Any) -> Record:
+    """A valid record scoring `value`; `changes` are fields of Run or of Record."""
+    run = replace(RUN, **{name: changes.pop(name) for name in list(changes) if name in _RUN_FIELDS})
+    score = Score(
+        headline=metric,
+        metrics={metric: value, "f1_macro": value / 2},
+        validation=value,
+        chosen={"C": 0.1},
+        interval=Interval(value - half_width, value + half_width, "95% percentile bootstrap"),
+        group_counts=[[[value * 100, 100.0], [value * 100, 100.0]]],
+        n_groups=2,
+        n_train=100,
+        n_test=200,
+    )
+    record = Record(
+        key=run.key,
+        run=run,
+        title=changes.pop("title", run.encoder.upper()),
+        role="model",
+        task="classification",
+        ranked=True,
+        flags=(),
+        score=score,
+        input_card={},
+        predictions_sha256=hashlib.sha256(PREDICTIONS).hexdigest(),
+        cost=COST,
+        provenance=PROVENANCE,
+    )
+    return replace(record, **changes)

@@ -1,0 +1,347 @@
+"""The command line, as a user types it: in-process through `main`, and as processes where imports matter."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import evaluate
+from benchmark.records import RecordStore
+from tests.writing import write_dataset
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo, run once, in a home of its own and without a network."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SATDIFUSER_BENCH_HOME", str(home))
+        patch.setattr(socket.socket, "connect", _no_network)
+        assert evaluate.main(["--demo", "--output", str(home / "results"), "--device", "cpu"]) == 0
+    return home
+
+
+def _no_network(*_: object) -> None:
+    raise AssertionError("the network was touched")
+
+
+def run(home: Path, *arguments: str) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SATDIFUSER_BENCH_HOME", str(home))
+        patch.delenv("GEO_BENCH_DIR", raising=False)
+        patch.setattr(socket.socket, "connect", _no_network)
+        return evaluate.main(list(arguments))
+
+
+def refused(home: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run a command that must fail as a user's mistake; its one line of error."""
+    assert run(home, *arguments) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    return errors[0]
+
+
+def process(home: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "SATDIFUSER_BENCH_HOME": str(home)}
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+MODULES_AFTER = "import sys, evaluate; code = evaluate.main(sys.argv[1:]); print('torch' in sys.modules, code)"
+
+
+def test_the_demo_evaluates_three_encoders_on_real_images(demo: Path) -> None:
+    records = {record.run.encoder: record for record in RecordStore(demo / "results")}
+    assert sorted(records) == ["imagestats", "rcf", "satdifuser_tiny"]
+    for record in records.values():
+        assert record.score.n_test == 51
+        assert record.score.n_groups > 1
+        assert 0 <= record.score.interval.low <= record.score.metrics["accuracy"] <= record.score.interval.high <= 1
+    # The majority class alone gives 0.51.
+    assert records["imagestats"].score.metrics["accuracy"] > 0.75
+    assert records["satdifuser_tiny"].score.metrics["accuracy"] > 0.51
+
+
+def test_random_weights_are_marked_and_never_ranked(demo: Path) -> None:
+    tiny = next(record for record in RecordStore(demo / "results") if record.run.encoder == "satdifuser_tiny")
+    assert not tiny.ranked
+    assert any("random weights" in flag for flag in tiny.flags)
+    assert tiny.run.weights == {"random": "42"}
+
+
+def test_predictions_give_the_metrics_of_their_record(demo: Path) -> None:
+    store = RecordStore(demo / "results")
+    for record in store:
+        predictions = np.load(store.predictions_path(record.key), allow_pickle=False)
+        assert predictions["scores"].dtype == np.float32
+        accuracy = (predictions["scores"].argmax(1) == predictions["labels"]).mean()
+        assert record.score.metrics["accuracy"] == pytest.approx(accuracy)
+
+
+def test_leaderboards_are_written_as_csv_and_latex(demo: Path) -> None:
+    tidy = (demo / "results" / "leaderboard.csv").read_text()
+    assert "imagestats" in tidy or "Image statistics" in tidy
+    assert r"\toprule" in (demo / "results" / "leaderboard.tex").read_text()
+    assert (demo / "results" / "leaderboard_wide.csv").is_file()
+
+
+def test_the_same_command_again_skips_everything_and_imports_no_framework(demo: Path) -> None:
+    before = {path: path.read_bytes() for path in (demo / "results" / "records").iterdir()}
+    arguments = ("--demo", "--output", str(demo / "results"), "--device", "cpu")
+    done = process(demo, MODULES_AFTER, *arguments)
+    assert done.stdout.splitlines()[-1] == "False 0", done.stderr
+    assert "3 were there before" in done.stderr
+    assert {path: path.read_bytes() for path in (demo / "results" / "records").iterdir()} == before
+
+
+@pytest.mark.parametrize("what", ["encoders", "datasets", "probes", "protocols"])
+def test_lists_import_no_framework(demo: Path, what: str) -> None:
+    assert process(demo, MODULES_AFTER, "list", what).stdout.splitlines()[-1] == "False 0"
+
+
+def test_a_second_run_elsewhere_gives_the_same_records(demo: Path, tmp_path: Path) -> None:
+    assert run(tmp_path, "--demo", "--encoder", "imagestats,rcf", "--output", str(tmp_path), "--device", "cpu") == 0
+    first, second = RecordStore(demo / "results"), RecordStore(tmp_path)
+    for record in second:
+        other = first.read(record.key)
+        assert (record.run, record.score, record.predictions_sha256) == (
+            other.run,
+            other.score,
+            other.predictions_sha256,
+        )
+
+
+def test_knn_is_a_probe_of_its_own(demo: Path) -> None:
+    arguments = ("--demo", "--encoder", "imagestats", "--probe", "knn", "--output", str(demo / "knn"))
+    assert run(demo, *arguments) == 0
+    (record,) = RecordStore(demo / "knn")
+    assert record.run.probe == "knn"
+    assert set(record.score.chosen) == {"k"}
+
+
+def test_without_weights_satdifuser_says_what_is_missing_and_where_it_comes_from(
+    demo: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    line = refused(
+        demo,
+        capsys,
+        "--encoder",
+        "satdifuser",
+        "--dataset",
+        "real-chesapeake-patches",
+        "--output",
+        str(tmp_path),
+    )
+    for part in ("resolution256", "13756199", "checkpoint-150000/unet", "--demo"):
+        assert part in line
+    assert not (tmp_path / "records").exists()
+
+
+def test_one_class_eurosat_ends_in_one_line(
+    demo: Path, capsys: pytest.CaptureFixture[str], geobench_real: Path
+) -> None:
+    line = refused(
+        demo, capsys, "--encoder", "imagestats", "--dataset", "m-eurosat", "--data-root", str(geobench_real),
+        "--output", str(demo / "one-class"),
+    )  # fmt: skip
+    assert "only class 0 (AnnualCrop)" in line
+
+
+def test_real_segmentation_files_read_and_say_that_their_probe_is_missing(
+    demo: Path, capsys: pytest.CaptureFixture[str], geobench_real: Path
+) -> None:
+    code = run(
+        demo, "--encoder", "imagestats", "--dataset", "m-chesapeake,m-SA-crop-type", "--data-root", str(geobench_real),
+        "--output", str(demo / "segmentation"),
+    )  # fmt: skip
+    assert code == 2
+    assert capsys.readouterr().err.count("impossible: ") == 2
+
+
+def test_every_dataset_of_the_real_files_can_be_previewed(
+    demo: Path, capsys: pytest.CaptureFixture[str], geobench_real: Path
+) -> None:
+    from PIL import Image
+
+    for dataset in ("m-eurosat", "m-brick-kiln", "m-chesapeake", "m-SA-crop-type"):
+        arguments = (
+            "preview",
+            "satdifuser",
+            dataset,
+            "--data-root",
+            str(geobench_real),
+            "--output",
+            str(demo / "seen"),
+        )
+        assert run(demo, *arguments) == 0
+        picture = np.asarray(Image.open(demo / "seen" / "preview" / f"satdifuser-{dataset}-rgb.png"))
+        assert picture.shape[0] == 256
+        assert picture.std() > 5
+    assert "The picture the model sees" in capsys.readouterr().out
+
+
+def test_a_multi_label_dataset_runs_end_to_end(demo: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    write_dataset(root, "m-bigearthnet", n=(60, 30, 30), seed=1)
+    arguments = (
+        "--encoder",
+        "imagestats",
+        "--dataset",
+        "m-bigearthnet",
+        "--bands",
+        "authors",
+        "--data-root",
+        str(root),
+    )
+    assert run(tmp_path, *arguments, "--output", str(tmp_path / "results")) == 0
+    (record,) = RecordStore(tmp_path / "results")
+    assert record.score.headline == "f1_micro"
+    assert "map_micro" in record.score.metrics
+    assert len(record.input_card["channels"]) == 12
+
+
+def test_learnable_content_is_learnt_and_noise_stays_at_chance(tmp_path: Path) -> None:
+    accuracy = {}
+    for signal in (0.0, 1.0):
+        root = tmp_path / str(signal)
+        write_dataset(root, "m-eurosat", n=(120, 60, 200), seed=3, signal=signal)
+        arguments = ("--encoder", "imagestats", "--dataset", "m-eurosat", "--data-root", str(root))
+        assert run(tmp_path, *arguments, "--output", str(root / "results")) == 0
+        (record,) = RecordStore(root / "results")
+        accuracy[signal] = record.score.metrics["accuracy"]
+    assert accuracy[1.0] > 0.6
+    assert accuracy[0.0] < 0.22
+
+
+def test_a_label_fraction_is_a_run_of_its_own(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    write_dataset(root, "m-eurosat", n=(100, 20, 20), seed=0)
+    arguments = (
+        "--encoder",
+        "imagestats",
+        "--dataset",
+        "m-eurosat",
+        "--data-root",
+        str(root),
+        "--output",
+        str(tmp_path),
+    )
+    assert run(tmp_path, *arguments) == 0
+    assert run(tmp_path, *arguments, "--partition", "0.10x_train") == 0
+    sizes = {record.run.partition: record.score.n_train for record in RecordStore(tmp_path)}
+    assert sizes == {"default": 100, "0.10x_train": 10}
+
+
+def test_a_dry_run_says_what_would_run_and_writes_nothing(
+    demo: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    arguments = (
+        "--encoder",
+        "satdifuser,imagestats",
+        "--dataset",
+        "all",
+        "--dry-run",
+        "--output",
+        str(tmp_path / "no"),
+    )
+    assert run(demo, *arguments) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 24
+    assert any("waits for weights" in line for line in lines)
+    assert not (tmp_path / "no").exists()
+
+
+def test_the_doctor_names_what_is_missing_and_what_brings_it(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(demo, "doctor") == 0
+    said = capsys.readouterr().out
+    for part in ("torch", "GEO_BENCH_DIR", "geobench-download", "13756199", "13751498"):
+        assert part in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("--encoder", "nope", "--dataset", "m-eurosat"), "no encoder 'nope'"),
+        (("--encoder", "imagestats", "--dataset", "m-eurosat"), "--data-root"),
+        (("--encoder", "imagestats", "--dataset", "m-eurosat", "--data-root", "/nowhere"), "/nowhere"),
+        (("--encoder", "imagestats"), "--dataset NAME"),
+        (("--encoder", "imagestats,imagestats", "--dataset", "m-eurosat"), "once"),
+        (("--demo", "--bands", "infrared"), "'infrared'"),
+        (("--demo", "--fusion", "gw"), "'gw'"),
+        (("--demo", "--seeds", "x"), "invalid int value"),
+        (("--demo", "--nonsense"), "--nonsense"),
+        (("--demo", "--encoder", "rcf", "--partition", "0.03x_train"), "0.03x_train"),
+        (("--demo", "batch_sise=3"), "did you mean batch_size"),
+        (("--demo", "--encoder", "imagestats", "--probe", "upernet"), "no probe 'upernet'"),
+        (("report", "--output", "/nowhere"), "no records"),
+        (("list", "planets"), "invalid choice"),
+        (("preview", "imagestats", "m-eurosatt"), "did you mean m-eurosat"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_of_error(
+    demo: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[str, ...], part: str
+) -> None:
+    output = () if "--output" in arguments or arguments[0] == "list" else ("--output", str(tmp_path))
+    assert part in refused(demo, capsys, *arguments, *output)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_cuda_where_there_is_none_is_one_line(demo: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    line = refused(demo, capsys, "--demo", "--encoder", "imagestats", "--device", "cuda", "--output", str(tmp_path))
+    assert "no CUDA device" in line
+
+
+def test_a_read_only_output_is_one_line(
+    demo: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import benchmark.records
+
+    def refuse(path: Path, content: bytes) -> Path:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(benchmark.records, "write_atomically", refuse)
+    line = refused(demo, capsys, "--demo", "--encoder", "imagestats", "--output", str(tmp_path))
+    assert "cannot be written" in line
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
+    demo: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        line = refused(demo, capsys, "--demo", "--encoder", "imagestats", "--output", str(tmp_path))
+    assert "disk is full" in line
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert run(demo, "--demo", "--encoder", "imagestats", "--output", str(tmp_path)) == 0
+
+
+def test_a_damaged_record_is_named(demo: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run(demo, "--demo", "--encoder", "imagestats", "--output", str(tmp_path)) == 0
+    (path,) = (tmp_path / "records").glob("*.json")
+    text = json.loads(path.read_text())
+    text["score"]["metrics"] = "fine"
+    path.write_text(json.dumps(text))
+    capsys.readouterr()
+    line = refused(demo, capsys, "report", "--output", str(tmp_path))
+    assert path.name in line
+    assert "score.metrics" in line

@@ -1,0 +1,191 @@
+"""Records: what is written is what is read, and whatever stops the process, never half of one."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmark.atomic import remove_litter, write_atomically
+from benchmark.records import SCHEMA, RecordStore
+from encoders.errors import UserError
+from tests.record_factory import PREDICTIONS, RUN, make_record
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return RecordStore(tmp_path)
+
+
+def _edit(path, change):
+    plain = json.loads(path.read_text())
+    change(plain)
+    path.write_text(json.dumps(plain))
+
+
+def test_what_is_written_is_what_is_read(store):
+    record = make_record(encoder_options={"é": [1, 2.5, None], "n": {"a": True}}, flags=("50 % “x”",))
+    assert not store.has(record.key)
+    store.write(record, PREDICTIONS)
+    assert store.has(record.key)
+    assert store.read(record.key) == record
+    assert store.predictions_path(record.key).read_bytes() == PREDICTIONS
+
+
+def test_same_record_same_bytes(tmp_path):
+    paths = [RecordStore(tmp_path / name).write(make_record(), PREDICTIONS) for name in "ab"]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_all_records_are_read_in_the_order_of_their_keys(store):
+    records = [make_record(encoder=name) for name in "cab"]
+    for record in records:
+        store.write(record, PREDICTIONS)
+    assert list(store) == sorted(records, key=lambda record: record.key)
+
+
+def test_an_empty_folder_holds_no_records(tmp_path):
+    assert list(RecordStore(tmp_path / "nowhere")) == []
+
+
+def test_every_field_of_a_run_moves_its_key():
+    plain = json.loads(json.dumps(RUN.__dict__))
+    for name, value in plain.items():
+        other = {"rgb": "authors", "corrected": "stored"}.get(value) if isinstance(value, str) else None
+        changed = other or {str: "other", int: 99, list: ("other",), dict: {"other": "x"}}[type(value)]
+        assert replace(RUN, **{name: changed}).key != RUN.key, name
+
+
+def test_key_is_the_same_in_every_process():
+    code = "from tests.record_factory import RUN; print(RUN.key)"
+    keys = {
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout.strip()
+        for seed in ("0", "1")
+    }  # fmt: skip
+    assert keys == {RUN.key}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda plain: plain["run"].update(encoder="dofa"),
+            "its key is not that of its run, so it was edited",
+        ),
+        (lambda plain: plain.update(key="0" * 16), "its key is not that of its run, so it was edited"),
+        (lambda plain: plain["score"].update(metrik=1), "unknown key 'score.metrik'; did you mean metrics"),
+        (lambda plain: plain["score"].pop("headline"), "'score.headline' is missing"),
+        (lambda plain: plain["cost"].update(encode_seconds="fast"), "'cost.encode_seconds' is 'fast'"),
+        (lambda plain: plain.update(role="modle"), "'role' is 'modle'; did you mean model"),
+        (lambda plain: plain.update(schema=SCHEMA + 1), f"schema {SCHEMA + 1}, this version reads {SCHEMA}"),
+        (
+            lambda plain: plain.update(schema=SCHEMA + 1, new_field=1),
+            f"schema {SCHEMA + 1}, this version reads",
+        ),
+    ],
+)
+def test_an_edited_record_is_refused_with_its_name_and_field(store, change, message):
+    record = make_record()
+    path = store.write(record, PREDICTIONS)
+    _edit(path, change)
+    with pytest.raises(UserError) as caught:
+        store.read(record.key)
+    assert message in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b"[]", b"null"])
+def test_a_damaged_record_is_refused_in_one_sentence(store, damage):
+    record = make_record()
+    path = store.write(record, PREDICTIONS)
+    path.write_bytes(damage or path.read_bytes()[:100])
+    with pytest.raises(UserError) as caught:
+        list(store)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_record_that_is_not_there_is_a_sentence(store):
+    with pytest.raises(UserError, match="cannot be read"):
+        store.read("0" * 16)
+
+
+def test_a_record_vouches_for_its_predictions(store):
+    record = make_record()
+    with pytest.raises(ValueError, match="predictions_sha256"):
+        store.write(record, b"others")
+    assert not store.has(record.key)
+    store.write(record, PREDICTIONS)
+    store.predictions_path(record.key).unlink()
+    assert not store.has(record.key)
+
+
+def test_a_number_that_is_not_finite_is_never_written(store):
+    with pytest.raises(ValueError, match="JSON compliant"):
+        store.write(make_record(float("nan")), PREDICTIONS)
+    assert list(store) == []
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from benchmark.records import RecordStore
+from tests.record_factory import PREDICTIONS, make_record
+
+calls = 0
+def dies(name, function):
+    def wrapped(*args, **kwargs):
+        global calls
+        calls += 1
+        if calls == int(sys.argv[2]):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*args, **kwargs)
+    return wrapped
+os.fsync = dies("fsync", os.fsync)
+Path.replace = dies("replace", Path.replace)
+RecordStore(Path(sys.argv[1])).write(make_record(0.5), PREDICTIONS)
+"""
+
+
+@pytest.mark.parametrize("there_before", [False, True])
+@pytest.mark.parametrize("call", range(1, 7))
+def test_a_process_killed_while_writing_leaves_the_old_record_or_the_new_or_none(store, call, there_before):
+    old, new = make_record(0.9), make_record(0.5)
+    if there_before:
+        store.write(old, PREDICTIONS)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(store.folder), str(call)], cwd=ROOT, check=False)
+    assert done.returncode == -9
+    assert list(store) in ([[old], [new]] if there_before else [[], [new]])
+    for folder in ("records", "predictions"):
+        remove_litter(store.folder / folder)
+    assert not [path for path in store.folder.rglob("*") if path.name.endswith(".tmp")]
+
+
+def test_litter_of_a_running_process_and_files_of_others_are_left_alone(tmp_path):
+    running, gone = tmp_path / f".a.json.{os.getpid()}.tmp", tmp_path / ".a.json.999999999.tmp"
+    others = tmp_path / "notes.tmp"
+    for path in (running, gone, others):
+        path.write_text("")
+    remove_litter(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([running, others])
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+    path = write_atomically(tmp_path / "file", b"old")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(path, b"new")
+    assert [(found.name, found.read_bytes()) for found in tmp_path.iterdir()] == [("file", b"old")]
