@@ -63,7 +63,7 @@ def _geobench_reader(root: Path, dataset: datasets.Dataset, order: np.ndarray) -
     except ImportError:
         raise UserError("--against geobench needs the geobench package, which needs Python 3.12") from None
     task = geobench.load_task_specs(root / dataset.folder)
-    split = task.get_dataset(split="train")
+    split = task.get_dataset(split="train", band_names=[band.name for band in dataset.main_bands])
 
     def read() -> None:
         for index in order:

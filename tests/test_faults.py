@@ -41,7 +41,7 @@ sys.exit(evaluate.main(sys.argv[4:]))
 def command(root: Path, home: Path) -> list[str]:
     return [
         "--encoder", "rcf", "--dataset", "m-eurosat", "--data-root", str(root), "--output", str(home / "results"),
-        "--device", "cpu", "encoder.options.features=16",
+        "--device", "cpu", "encoder.options.features=16", "protocol.linear_c.values=5",
     ]  # fmt: skip
 
 

@@ -273,3 +273,8 @@ def _stats(values: list[np.ndarray]) -> dict[str, float]:
     shares = {"0_1": 0.1, "1": 1, "5": 5, "95": 95, "99": 99, "99_9": 99.9}
     found |= {f"percentile_{key}": np.percentile(flat, share) for key, share in shares.items()}
     return {key: float(value) for key, value in found.items()}
+
+
+if __name__ == "__main__":
+    # python -m tests.writing ROOT DATASET TRAIN_SAMPLES: something to measure reading on.
+    write_dataset(Path(sys.argv[1]), sys.argv[2], (int(sys.argv[3]), 10, 10))
