@@ -73,7 +73,7 @@ def table_fragment(table: Table, number: int = 1) -> str:
     labels = ["Encoder", "Fusion"] if table.has_fusion else ["Encoder"]
     width = len(table.columns) + len(labels)
     lines = [
-        r"\begin{table}",
+        r"\begin{table*}",
         r"\centering\small\setlength{\tabcolsep}{4pt}\setlength{\belowcaptionskip}{6pt}",
         rf"\caption{{{escape(table.title)}.}}",
         rf"\label{{tab:leaderboard-{number}}}",
@@ -86,7 +86,7 @@ def table_fragment(table: Table, number: int = 1) -> str:
         if section != "models":
             lines.append(rf"\multicolumn{{{width}}}{{l}}{{\emph{{{section.capitalize()}}}}} \\")
         lines += [_line(row, table) for row in rows]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *_footnotes(table), r"\end{table}", ""])
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", *_footnotes(table), r"\end{table*}", ""])
 
 
 def _line(row: Row, table: Table) -> str:
