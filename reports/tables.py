@@ -21,6 +21,9 @@ NOT_RANKED = "not ranked: random weights, three or more filled bands, or a proto
 SEEDS = "where a cell has several seeds, its value and the ends of its interval are means over them"
 MARKS = "best model bold, second best underlined, by the printed digits; no other section is ranked"
 
+FLOOR = "imagestats"
+BELOW_FLOOR = "below image statistics, a floor without a network: look at the input card before believing the model"
+
 _ROW_FIELDS = ("encoder", "encoder_version", "encoder_options", "precision", "fusion")
 _CELL_FIELDS = ("weights", "inputs", "image_size", "missing_bands")
 
@@ -173,6 +176,7 @@ def _table(records: list[Record]) -> Table:
     groups = _row_groups(records, columns)
     rows = [_row(title, group, columns, notes) for title, group in zip(_titles(groups), groups, strict=True)]
     names = sorted(set(columns.values()), key=str.lower)
+    rows, notes = _flagged_below_floor(rows, notes)
     by_column = {columns[record.key]: record.score for record in records}
     scores = {name: by_column[name] for name in names}
     return Table(
@@ -257,6 +261,21 @@ def _row(title: str, group: list[Record], columns: dict[str, str], notes: tuple[
     cells = {column: _cell(found, notes) for column, found in by_column.items()}
     first = group[0]
     return Row(title, first.run.encoder, first.run.fusion, _section(first, random, cells), random, cells)
+
+
+def _flagged_below_floor(rows: list[Row], notes: tuple[str, ...]) -> tuple[list[Row], tuple[str, ...]]:
+    """Rows whose cells say so where they score under the floor of their column; a record alone can't know it."""
+    floor = {column: cell.value for row in rows if row.encoder == FLOOR for column, cell in row.cells.items()}
+    below = len(notes)
+    flagged = [
+        replace(row, cells={
+            column: replace(cell, notes=(*cell.notes, below)) if cell.value < floor.get(column, 0) else cell
+            for column, cell in row.cells.items()
+        })
+        if row.section != "floors" else row
+        for row in rows
+    ]  # fmt: skip
+    return flagged, (*notes, BELOW_FLOOR) if flagged != rows else notes
 
 
 def _section(record: Record, random: bool, cells: dict[str, Cell]) -> Section:

@@ -293,3 +293,21 @@ def test_print_table_takes_any_values_as_they_are():
 
 def test_the_factory_makes_a_record_that_is_its_own():
     assert make_record().run == RUN
+
+
+def test_a_score_below_the_image_statistics_of_its_column_is_flagged():
+    floor = {"encoder": "imagestats", "role": "floor", "title": "Image statistics"}
+    records = [
+        make_record(0.7, **floor),
+        make_record(0.6, encoder="below"),
+        make_record(0.8, encoder="above"),
+        make_record(0.5, encoder="below", dataset="m-so2sat"),
+    ]
+    (table,) = tables(records)
+    flagged = {
+        (row.encoder, column)
+        for row in table.rows
+        for column, cell in row.cells.items()
+        if any("below image statistics" in table.notes[note] for note in cell.notes)
+    }
+    assert flagged == {("below", "m-eurosat")}
