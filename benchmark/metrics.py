@@ -162,7 +162,8 @@ def truth_classes(headline: str, counts: Array) -> Array | None:
     if headline not in ("miou_truth", "miou_labelled"):
         return None
     truth = _by_class(np.asarray(counts))[..., 1, :]
-    return truth.reshape(-1, truth.shape[-1]).any(axis=0)
+    present: Array = truth.reshape(-1, truth.shape[-1]).any(axis=0)
+    return present
 
 
 def _single_label_metrics(scores: Array, labels: Array) -> dict[str, float]:
