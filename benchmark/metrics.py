@@ -162,8 +162,7 @@ def truth_classes(headline: str, counts: Array) -> Array | None:
     if headline not in ("miou_truth", "miou_labelled"):
         return None
     truth = _by_class(np.asarray(counts))[..., 1, :]
-    present: Array = truth.reshape(-1, truth.shape[-1]).any(axis=0)
-    return present
+    return np.asarray(truth.reshape(-1, truth.shape[-1]).any(axis=0))
 
 
 def _single_label_metrics(scores: Array, labels: Array) -> dict[str, float]:
