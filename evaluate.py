@@ -5,7 +5,6 @@ uv run evaluate.py --encoder satdifuser --dataset m-eurosat
 """
 
 import argparse
-import errno
 import os
 import signal
 import sys
@@ -26,11 +25,13 @@ STOPPED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 0 if all went well, 2 for a mistake the user can mend, 130 if stopped."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    command = arguments.pop(0) if arguments and arguments[0] in COMMANDS else "run"
+    command = arguments.pop(0) if arguments and arguments[0].isalpha() else "run"
     # A scheduler's SIGTERM ends a run as Ctrl-C does.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
+        if command not in COMMANDS:
+            raise UsageError(f"no command '{command}'; choose from: {', '.join(COMMANDS)}")
         options = parser(command).parse_intermixed_args(arguments)
         return COMMANDS[command].call(options)
     except KeyboardInterrupt:
@@ -46,17 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _user_message(error: Exception) -> str | None:
     """The sentence for a mistake the user can mend; None for a bug, which keeps its traceback."""
-    from encoders.errors import UserError
+    from encoders.errors import explain
 
-    if isinstance(error, UserError | UsageError):
-        return str(error)
-    if isinstance(error, OSError):
-        where = error.filename or "a file"
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return f"the disk is full while writing {where}; make room and run the same command to go on"
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            return f"{where} cannot be written or read ({error.strerror}); give another folder or change its rights"
-    return None
+    return str(error) if isinstance(error, UsageError) else explain(error)
 
 
 class UsageError(Exception):
@@ -112,6 +105,25 @@ def _preview_options(preview: Parser) -> None:
     _place_options(preview)
 
 
+def _cache_options(cache: Parser) -> None:
+    cache.add_argument("what", choices=("list", "clear", "verify"))
+    cache.add_argument("--encoder", metavar="NAME", help="with clear: of this encoder")
+    cache.add_argument("--dataset", metavar="NAME", help="with clear: of this dataset")
+    cache.add_argument("--all", action="store_true", help="with clear: everything")
+    _place_options(cache)
+
+
+def _fetch_options(fetch: Parser) -> None:
+    fetch.add_argument("what", choices=("dataset",))
+    fetch.add_argument(
+        "--synthetic", required=True, metavar="DIR", help="write a miniature GEO-Bench root of made-up images"
+    )
+    fetch.add_argument("--seed", type=int, default=0, metavar="N", help="of what the images show (default: 0)")
+    fetch.add_argument(
+        "--signal", type=float, default=1.0, metavar="X", help="how learnable they are; 0 is noise (default: 1)"
+    )
+
+
 def _profile_options(profile: Parser) -> None:
     profile.add_argument("dataset", metavar="DATASET")
     profile.add_argument("--against", choices=("geobench",), default="geobench", help="whom to compare with")
@@ -122,9 +134,9 @@ def _profile_options(profile: Parser) -> None:
 def _grid_options(run: Parser) -> None:
     run.add_argument("--encoder", metavar="A,B", help="encoders, see `list encoders`")
     run.add_argument("--dataset", metavar="NAME,...", help="datasets, or classification, segmentation, all")
-    run.add_argument("--probe", metavar="NAME", help="linear or knn (default: linear)")
-    run.add_argument("--fusion", metavar="NAME", help="none: the encoder's own embedding")
-    run.add_argument("--seeds", type=int, metavar="N", help="seeds of trained decoders (linear and knn have none)")
+    run.add_argument("--probe", metavar="NAME", help="linear, knn or upernet (default: linear; upernet on masks)")
+    run.add_argument("--fusion", metavar="A,B", help="fusers: none, mean, concat, gw, lw, moe (default: none)")
+    run.add_argument("--seeds", type=int, metavar="N", help="seeds of trained decoders (default: the protocol's)")
     run.add_argument("--partition", metavar="NAME", help="default, or GEO-Bench's 0.01x_train ... 1.00x_train")
     _shared_options(run)
 
@@ -165,7 +177,7 @@ def _run(options: argparse.Namespace) -> int:
     for result in results:
         if result.message and result.outcome != "skipped":
             prefix = "error" if result.outcome == "failed" else result.outcome
-            print(f"{prefix}: {result.cell.title}: {result.message}", file=sys.stderr)
+            print(f"{prefix}: {result.cell.title}: {' '.join(result.message.split())}", file=sys.stderr)
     skipped = sum(result.outcome == "skipped" for result in results)
     print(
         f"{len(finished)} of {len(results)} cells have records ({skipped} were there before).",
@@ -203,7 +215,7 @@ def _preview(options: argparse.Namespace) -> int:
     from reports.console import print_table
 
     request = _compose(options, options.encoder, options.dataset, None)
-    cells = [evaluation.Cell(card, one, None, request.protocol, request.settings)
+    cells = [evaluation.Cell(card, one, request.probe_for(one), request.protocol, request.settings)
              for card in request.encoders for one in request.datasets]  # fmt: skip
     for cell in cells:
         shown = preview.preview(cell, _places(options))
@@ -220,12 +232,41 @@ def _profile(options: argparse.Namespace) -> int:
     return 0
 
 
+def _cache(options: argparse.Namespace) -> int:
+    from benchmark import cache
+    from encoders.errors import UserError
+    from reports.console import print_table
+
+    folder = _places(options).features_dir
+    if options.what == "verify":
+        damaged = cache.verify(folder)
+        print("\n".join(damaged) or f"{len(cache.entries(folder))} feature folders are whole")
+        return USER_ERROR if damaged else 0
+    if options.what == "clear" and not (options.encoder or options.dataset or options.all):
+        raise UserError("cache clear: say what to delete: --encoder NAME, --dataset NAME or --all")
+    found = cache.clear(folder, options.encoder, options.dataset) if options.what == "clear" else cache.entries(folder)
+    print_table(cache.HEADER, [one.row() for one in found])
+    return 0
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from benchmark import synthetic
+
+    written = synthetic.write_root(Path(options.synthetic), seed=options.seed, signal=options.signal)
+    print(f"{len(written)} made-up datasets in GEO-Bench's layout: give --data-root {options.synthetic}")
+    return 0
+
+
 def _compose(options: argparse.Namespace, encoders: str, dataset: str, probe: str | None) -> "Request":
     from benchmark import configuration
 
-    given = {name: getattr(options, name, None) for name in ("fusion", "bands", "partition", "seeds", "device")}
+    given = {name: getattr(options, name, None) for name in ("bands", "partition", "seeds", "device")}
+    fusion = getattr(options, "fusion", None)
     return configuration.compose(
-        encoders=_names(encoders),
+        encoders=_names("--encoder", encoders),
+        fusions=_names("--fusion", fusion) if fusion else (),
         dataset_choice=dataset,
         probe=probe,
         protocol=options.protocol,
@@ -234,12 +275,12 @@ def _compose(options: argparse.Namespace, encoders: str, dataset: str, probe: st
     )
 
 
-def _names(text: str) -> list[str]:
+def _names(option: str, text: str) -> list[str]:
     from encoders.errors import UserError
 
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
-        raise UserError(f"--encoder '{text}': name each encoder once, separated by commas")
+        raise UserError(f"{option} '{text}': name each once, separated by commas")
     return names
 
 
@@ -281,6 +322,8 @@ COMMANDS = {
     "report": Command("rebuild every table from the records", _report_options, _report),
     "doctor": Command("what is installed, found and missing, and what brings it", _place_options, _doctor),
     "preview": Command("what an encoder is fed on a dataset, with the picture it sees", _preview_options, _preview),
+    "cache": Command("list, clear or verify stored features", _cache_options, _cache),
+    "fetch": Command("write a miniature GEO-Bench root to try things on (Python 3.12)", _fetch_options, _fetch),
     "profile": Command("measure how fast samples are read, against the geobench package", _profile_options, _profile),
 }
 

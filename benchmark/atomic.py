@@ -1,17 +1,17 @@
 """Atomic files: whoever looks sees the old content or the new, never half of it."""
 
 import os
+import platform
 from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes) -> Path:
     """Write a file through a temporary neighbour: write, fsync, rename, fsync the folder.
 
-    The temporary name carries the process id; one left by a killed process is overwritten or removed by
-    `remove_litter`.
+    The temporary name carries host and process id; one left by a killed process is removed by `remove_litter`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    temporary = path.parent / f".{path.name}.{_host()}.{os.getpid()}.tmp"
     try:
         with temporary.open("wb") as file:
             file.write(content)
@@ -35,17 +35,21 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_litter(folder: Path) -> None:
-    """Remove temporary files of processes that are gone."""
-    for path in folder.glob(".*.tmp"):
+    """Remove temporary files of this host's processes that are gone; another host's may be at work."""
+    for path in folder.glob(f".*.{_host()}.*.tmp"):
         owner = path.name.rsplit(".", 2)[1]
-        if not owner.isdigit() or not _is_alive(int(owner)):
+        if owner.isdigit() and not _is_alive(int(owner)):
             path.unlink(missing_ok=True)
+
+
+def _host() -> str:
+    return platform.node().replace(".", "-") or "localhost"
 
 
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True

@@ -8,13 +8,15 @@ import configs
 import encoders
 from benchmark import configuration, datasets, inputs
 from encoders.errors import UserError
+from encoders.spec import EncoderCard
 
 Rows = tuple[list[str], list[list[str]]]
 
 
 def list_encoders(dataset: str | None = None) -> Rows:
     """Name, title, role, weights and, for a dataset, what it would be fed."""
-    header = ["encoder", "title", "role", "weights", "licence"] + ([f"on {dataset}"] if dataset else [])
+    header = ["encoder", "title", "role", "weights", "licence"]
+    header += [f"rgb track on {dataset}", "authors' track"] if dataset else []
     described = datasets.dataset(dataset) if dataset else None
     rows = []
     for name in encoders.names():
@@ -22,7 +24,7 @@ def list_encoders(dataset: str | None = None) -> Rows:
         weights = "random, never ranked" if card.weights.random else "released files" if card.weights.files else "none"
         row = [name, card.title, card.role, weights, card.licence]
         if described:
-            row.append(_fed(card.inputs, described))
+            row += [_fed(card, described, "rgb"), _fed(card, described, "authors")]
         rows.append(row)
     return header, rows
 
@@ -60,8 +62,8 @@ LISTS: dict[str, Callable[[str | None], Rows]] = {
 }
 
 
-def _fed(profile: str, dataset: datasets.Dataset) -> str:
+def _fed(card: EncoderCard, dataset: datasets.Dataset, track: inputs.Track) -> str:
     try:
-        return inputs.plan(dataset, encoders.input_spec(profile)).summary() + " bands"
+        return inputs.plan(dataset, encoders.inputs_of(card), track=track).summary() + " bands"
     except UserError as error:
         return str(error)

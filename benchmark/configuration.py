@@ -5,20 +5,22 @@ composed once, however many cells a grid has. Every mistake names the key and th
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import configs
 from benchmark import datasets
 from benchmark.datasets import BandNames, Dataset
-from benchmark.inputs import Track
+from benchmark.inputs import FILLS, Track
 from benchmark.protocol import Protocol
 from encoders import names as encoder_names
 from encoders.errors import UserError, nearest, strict, validate
 from encoders.spec import EncoderCard
 
 GROUPS = ("encoder", "dataset", "probe", "protocol")
-DEFAULT_PROBE = {"classification": "linear"}
+DEFAULT_PROBE = {"classification": "linear", "segmentation": "upernet"}
+Tier = Literal["maps", "stem", "none"]
+Fusion = Literal["none", "mean", "concat", "gw", "lw", "moe"]
 
 
 @strict
@@ -37,43 +39,61 @@ class Probe:
 class Settings:
     """The options of a run beside its groups; what each means stands in `configs/config.yaml`."""
 
-    fusion: Literal["none"]
+    fusion: Fusion
     bands: Track
     band_names: BandNames
     missing_bands: tuple[str, ...]
     partition: str
-    seeds: int
+    seeds: int | None
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["float32", "bfloat16"]
     batch_size: int
+    feature_tier: Tier | None
+    disk_budget_gb: float
+    memory_budget_gb: float
 
     def __post_init__(self) -> None:
+        for rule in self.missing_bands:
+            if rule not in (*FILLS, "error"):
+                raise UserError(f"missing_bands: unknown rule '{rule}'; {nearest(rule, (*FILLS, 'error'))}")
         for name in ("seeds", "batch_size"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}; it must be at least 1")
+            given = getattr(self, name)
+            if given is not None and given < 1:
+                raise UserError(f"{name} is {given}; it must be at least 1")
+        for name in ("disk_budget_gb", "memory_budget_gb"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} is {getattr(self, name)}; it must be more than 0")
 
 
 @dataclass(frozen=True)
 class Request:
-    """A grid of runs, composed and checked: every encoder on every dataset."""
+    """A grid of runs, composed and checked: every encoder on every dataset, with every fuser.
+
+    Attributes:
+        settings: with the first of the fusers.
+        fusions: the fusers asked for.
+    """
 
     settings: Settings
+    fusions: tuple[Fusion, ...]
     protocol: Protocol
     encoders: tuple[EncoderCard, ...]
     datasets: tuple[Dataset, ...]
     probe: Probe | None
 
-    def probe_for(self, dataset: Dataset) -> Probe | None:
-        """The probe asked for, or the task's default; None where it has none.
+    def probe_for(self, dataset: Dataset) -> Probe:
+        """The probe asked for, or the task's default.
 
         Raises:
-            UserError: the probe asked for doesn't fit the task.
+            UserError: the probe asked for doesn't fit the task or the fusion.
         """
         if self.probe is None:
-            return load_probe(DEFAULT_PROBE[dataset.task]) if dataset.task in DEFAULT_PROBE else None
+            return load_probe(DEFAULT_PROBE[dataset.task])
+        if self.probe.name == "knn" and set(self.fusions) != {"none"}:
+            raise UserError("kNN takes the encoder's embedding, which nothing is fused in; choose --fusion none")
         if dataset.task not in self.probe.tasks:
             fitting = [name for name in choices("probe") if dataset.task in load_probe(name).tasks]
-            remedy = f"choose from: {', '.join(fitting)}" if fitting else "choose a classification dataset"
+            remedy = f"choose from: {', '.join(fitting)}"
             raise UserError(
                 f"probe '{self.probe.name}' does not fit {dataset.name}, a {dataset.task} dataset; {remedy}"
             )
@@ -106,11 +126,13 @@ def compose(
     protocol: str,
     settings: Mapping[str, object],
     overrides: Sequence[str],
+    fusions: Sequence[str] = (),
 ) -> Request:
     """Compose a request from options and Hydra overrides.
 
     Args:
         settings: values of `Settings` fields given as options.
+        fusions: fusers, each a row of the grid; none takes the config's.
         overrides: Hydra overrides; one into a group (`encoder.options.prompt=...`) applies to each choice of it.
 
     Raises:
@@ -124,6 +146,8 @@ def compose(
     for override in overrides:
         _check_override(override)
     chosen = datasets.select(dataset_choice)
+    if fusions:
+        settings = {**settings, "fusion": fusions[0]}
     options = [f"{key}={_literal(value)}" for key, value in settings.items()]
     fixed = [f"protocol={protocol}", *([f"probe={probe}"] if probe else []), *options]
 
@@ -140,9 +164,14 @@ def compose(
             else []
         )
     plain = {key: value for key, value in base.items() if key not in GROUPS}
+    checked = validate(Settings, plain, "options")
+    rules = validate(Protocol, base["protocol"], f"protocol {protocol}")
     return Request(
-        settings=validate(Settings, plain, "options"),
-        protocol=validate(Protocol, base["protocol"], f"protocol {protocol}"),
+        settings=checked,
+        fusions=tuple(validate(Settings, {**plain, "fusion": name}, "options").fusion for name in fusions)
+        or (checked.fusion,),
+        # Validation chooses one learning rate for all seeds: their number is part of the protocol.
+        protocol=rules if checked.seeds is None else replace(rules, seeds=checked.seeds),
         encoders=tuple(validate(EncoderCard, card, f"encoder {card.get('name')}") for card in cards),
         datasets=tuple(validate(Dataset, one, f"dataset {one.get('name')}") for one in described)
         or tuple(datasets.dataset(name) for name in chosen),
@@ -157,6 +186,8 @@ def _known(group: str, name: str, known: Iterable[str]) -> None:
 
 def _check_override(override: str) -> None:
     key = override.split("=", 1)[0].lstrip("+~")
+    if not key:
+        raise UserError(f"override '{override}' has no key; write key=value")
     if "=" not in override and not override.startswith("~"):
         raise UserError(f"'{override}' is neither a command nor an override; write key=value, or see --help")
     if key in GROUPS:
@@ -202,7 +233,8 @@ def _explain(error: Exception, choice: list[str], overrides: Sequence[str]) -> s
         parent, _, leaf = key.rpartition(".")
         siblings = OmegaConf.select(known, parent) if parent else known
         if not isinstance(siblings, DictConfig):
-            return f"override '{override}': there is no '{parent}'; {nearest(parent, map(str, known))}"
+            where = " and ".join(choice[:2])
+            return f"override '{override}': {where} have no '{parent}'; {nearest(parent, map(str, known))}"
         if leaf not in siblings:
             return f"override '{override}': unknown key '{leaf}'; {nearest(leaf, map(str, siblings))}"
     first = str(error).strip().splitlines()[0]

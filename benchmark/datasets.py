@@ -3,6 +3,7 @@
 A dataset here is a description; its pixels come from `benchmark.geobench` through `benchmark.ingest`.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -65,6 +66,14 @@ class Groups:
     pattern: str = ""
     reason: str = ""
 
+    def __post_init__(self) -> None:
+        try:
+            found = re.compile(self.pattern).groups
+        except re.error as error:
+            raise ValueError(f"pattern '{self.pattern}' is no regular expression ({error})") from None
+        if self.by == "name" and found != 1:
+            raise ValueError(f"pattern '{self.pattern}' needs one pair of brackets around what tells groups apart")
+
 
 @strict
 @dataclass(frozen=True)
@@ -115,7 +124,7 @@ class Dataset:
     image_size: tuple[int, int]
     sensor: Sensor
     bands: tuple[StoredBand, ...]
-    metric: str
+    metric: Literal["accuracy", "f1_micro", "miou_truth"]
     licence: str
     splits: dict[Literal["train", "valid", "test"], int | None]
     multilabel: bool = False

@@ -7,52 +7,61 @@ exists is skipped at that point. `evaluate` does the work.
 """
 
 import hashlib
-import io
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from benchmark import ingest, inputs
 from benchmark.configuration import Probe, Request, Settings
 from benchmark.datasets import Dataset
-from benchmark.inputs import ImpossibleError, InputPlan
+from benchmark.inputs import InputPlan
 from benchmark.places import Places
-from benchmark.protocol import Protocol
-from benchmark.records import Cost, Record, RecordStore, Run, Score
-from encoders import checkpoints, input_spec
+from benchmark.protocol import Protocol, fusion_options
+from benchmark.records import Cost, Record, RecordStore, Run
+from encoders import checkpoints, inputs_of
 from encoders.errors import UserError
 from encoders.spec import EncoderCard
 
 if TYPE_CHECKING:
-    import decoders.probe
-    from benchmark.features import Extracted
-    from decoders.probe import FittedProbe
+    from benchmark.feature_tiers import Tier
+    from benchmark.features import SplitFeatures
+    from benchmark.measured import Measured
+    from encoders.base import Encoder
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One encoder on one dataset with one probe; None where the task has no probe yet."""
+    """One encoder on one dataset with one probe."""
 
     card: EncoderCard
     dataset: Dataset
-    probe: Probe | None
+    probe: Probe
     protocol: Protocol
     settings: Settings
 
     @property
     def title(self) -> str:
         """The cell in a few words."""
-        return " / ".join([self.card.name, self.dataset.name, *([self.probe.name] if self.probe else [])])
+        fused = [self.settings.fusion] if self.settings.fusion != "none" else []
+        return " / ".join([self.card.name, self.dataset.name, *fused, self.probe.name])
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether a decoder is trained by gradient on feature maps, rather than a probe fitted on embeddings."""
+        return self.dataset.task == "segmentation" or self.settings.fusion != "none"
+
+    @property
+    def seeds(self) -> range:
+        """Seeds, each a run of its own. Logistic regression and kNN have none: theirs is the bootstrap's."""
+        return range(self.protocol.seeds if self.is_trained else 1)
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A cell with its data opened and its identity known."""
+    """A cell with its data opened and the identity of its runs known, one a seed."""
 
     cell: Cell
-    run: Run
+    runs: tuple[Run, ...]
     plan: InputPlan
     data: ingest.OpenDataset
 
@@ -64,9 +73,10 @@ def cells(request: Request) -> list[Cell]:
         UserError: the probe doesn't fit one of the datasets.
     """
     return [
-        Cell(card, dataset, request.probe_for(dataset), request.protocol, request.settings)
+        Cell(card, dataset, request.probe_for(dataset), request.protocol, replace(request.settings, fusion=fusion))
         for dataset in request.datasets
         for card in request.encoders
+        for fusion in request.fusions
     ]
 
 
@@ -75,22 +85,11 @@ def plan_inputs(cell: Cell) -> InputPlan:
     settings = cell.settings
     return inputs.plan(
         cell.dataset,
-        input_spec(cell.card.inputs),
+        inputs_of(cell.card),
         track=settings.bands,
         band_names=settings.band_names,
         missing_bands=settings.missing_bands,
     )
-
-
-def require_probe(cell: Cell) -> Probe:
-    """The cell's probe.
-
-    Raises:
-        ImpossibleError: the task has none.
-    """
-    if cell.probe is None:
-        raise ImpossibleError(f"{cell.dataset.task} has no probe yet; choose a classification dataset")
-    return cell.probe
 
 
 def resolve(cell: Cell, places: Places) -> Resolved:
@@ -99,12 +98,18 @@ def resolve(cell: Cell, places: Places) -> Resolved:
     Raises:
         UserError: data or weights are missing or damaged; `ImpossibleError` where nothing can be fed.
     """
-    probe = require_probe(cell)
     plan = plan_inputs(cell)
     weights = checkpoints.weights_sha256(cell.card, places.weights_dir, plan.side)
     data = ingest.open_dataset(cell.dataset, places.data_root, places.ingest_dir, cell.settings.partition)
-    run = Run(
+    fingerprints = {name: split.fingerprint for name, split in data.splits.items()}
+    return Resolved(cell, identify(cell, plan, weights, fingerprints), plan, data)
+
+
+def identify(cell: Cell, plan: InputPlan, weights: dict[str, str], data: dict[str, str]) -> tuple[Run, ...]:
+    """A cell's runs, given its inputs, the digests of its weights and the fingerprints of its splits."""
+    first = Run(
         encoder=cell.card.name,
+        adapter=cell.card.adapter,
         encoder_version=cell.card.version,
         encoder_options=cell.card.options,
         weights=weights,
@@ -112,36 +117,40 @@ def resolve(cell: Cell, places: Places) -> Resolved:
         image_size=plan.side,
         precision=cell.settings.precision,
         dataset=cell.dataset.name,
-        data={name: split.fingerprint for name, split in data.splits.items()},
+        data=data,
+        dataset_facts={name: getattr(cell.dataset, name) for name in ("metric", "multilabel", "num_classes", "no_data")}
+        | {"groups": [cell.dataset.groups.by, cell.dataset.groups.pattern]},
         partition=cell.settings.partition,
         bands=cell.settings.bands,
         band_names=cell.settings.band_names,
         missing_bands=cell.settings.missing_bands,
         fusion=cell.settings.fusion,
-        probe=probe.name,
-        probe_version=probe.version,
-        probe_options={},
+        probe=cell.probe.name,
+        probe_version=cell.probe.version,
+        probe_options=fusion_options(cell.settings.fusion, cell.dataset.task, cell.protocol),
         protocol=cell.protocol.name,
         protocol_hash=cell.protocol.hash,
-        # Logistic regression and kNN have no seed: theirs is the bootstrap's, which the protocol holds.
         seed=0,
     )
-    return Resolved(cell, run, plan, data)
+    return tuple(replace(first, seed=seed) for seed in cell.seeds)
 
 
-def evaluate(resolved: Resolved, places: Places) -> Record:
-    """Do the work of a run and write its record.
+def evaluate(resolved: Resolved, places: Places) -> list[Record]:
+    """Do the work of a cell's runs and write their records.
 
     Raises:
         UserError: whatever the user can mend, in one sentence.
     """
-    from benchmark.features import FeatureStore
     from benchmark.input_card import input_card
-    from benchmark.provenance import peak_memory_bytes, provenance
+    from benchmark.provenance import peak_memory_bytes, provenance, reset_peak_memory
+    from decoders.probe import check_train_labels
     from encoders import build
 
-    cell, run, plan, data = resolved.cell, resolved.run, resolved.plan, resolved.data
+    cell, plan, data = resolved.cell, resolved.plan, resolved.data
+    if cell.dataset.task == "classification":
+        check_train_labels(data.splits["train"].labels, data.class_names, cell.dataset.multilabel)
     device = pick_device(cell.settings.device)
+    reset_peak_memory(device)
     encoder = build(
         cell.card,
         channels=len(plan.channels),
@@ -152,106 +161,91 @@ def evaluate(resolved: Resolved, places: Places) -> Record:
     transform = inputs.InputTransform(plan, data.statistics)
     card = input_card(plan, transform, data.splits["train"])
 
+    features = _features(resolved, encoder, transform, places)
+    start = time.monotonic()
+    measured = _measure(resolved, encoder, features, device)
+    train_seconds = time.monotonic() - start
+
+    encode_seconds = sum(one.seconds for one in features.values())
+    images = sum(len(split.samples) for split in data.splits.values())
+    records = []
+    for run in resolved.runs:
+        found = measured[run.seed]
+        record = Record(
+            key=run.key,
+            run=run,
+            title=cell.card.title,
+            role=cell.card.role,
+            task=cell.dataset.task,
+            ranked=_is_ranked(cell, plan),
+            flags=_flags(resolved, card, found),
+            score=found.score,
+            input_card=card,
+            predictions_sha256=hashlib.sha256(found.predictions).hexdigest(),
+            cost=Cost(
+                encode_seconds=encode_seconds,
+                train_seconds=train_seconds,
+                images_per_second=images / encode_seconds if encode_seconds else 0.0,
+                peak_memory_bytes=peak_memory_bytes(device),
+                frozen_parameters=sum(parameter.numel() for parameter in encoder.parameters()),
+                trained_parameters=found.trained_parameters,
+            ),
+            provenance=provenance(device, asdict(cell)),
+        )
+        RecordStore(places.output).write(record, found.predictions)
+        records.append(record)
+    return records
+
+
+def _features(
+    resolved: Resolved, encoder: "Encoder", transform: inputs.InputTransform, places: Places
+) -> "dict[str, SplitFeatures]":
+    """Each split's features: embeddings for a probe, maps for a decoder, in the tier that the budgets allow."""
+    from benchmark.feature_tiers import choose_tier, measure
+    from benchmark.features import FeatureStore
+
+    cell, splits = resolved.cell, resolved.data.splits
+    tier: Tier = "embedding"
+    if cell.is_trained:
+        tier = choose_tier(
+            measure(encoder, transform, splits["train"]),
+            {name: len(split.samples) for name, split in splits.items()},
+            int(cell.settings.disk_budget_gb * 1e9),
+            int(cell.settings.memory_budget_gb * 1e9),
+            cell.settings.feature_tier,
+            dtype=cell.protocol.feature_dtype,
+        )
     store = FeatureStore(places.features_dir)
-    extracted = {
-        name: store.embeddings(
+    return {
+        name: store.open(
             encoder,
             transform,
             split,
             identity=_feature_identity(resolved, name),
             dtype=cell.protocol.feature_dtype,
             batch_size=cell.settings.batch_size,
+            tier=tier,
         )
-        for name, split in data.splits.items()
+        for name, split in splits.items()
     }
-    start = time.monotonic()
-    score, predictions, probe = fit_and_score(cell, data, extracted)
-    train_seconds = time.monotonic() - start
-
-    encode_seconds = sum(one.seconds for one in extracted.values())
-    images = sum(len(split.samples) for split in data.splits.values())
-    record = Record(
-        key=run.key,
-        run=run,
-        title=cell.card.title,
-        role=cell.card.role,
-        task=cell.dataset.task,
-        ranked=cell.protocol.ranked and not cell.card.weights.random and not plan.marked,
-        flags=_flags(resolved, card, probe),
-        score=score,
-        input_card=card,
-        predictions_sha256=hashlib.sha256(predictions).hexdigest(),
-        cost=Cost(
-            encode_seconds=encode_seconds,
-            train_seconds=train_seconds,
-            images_per_second=images / max(encode_seconds, 1e-9),
-            peak_memory_bytes=peak_memory_bytes(device),
-            frozen_parameters=sum(parameter.numel() for parameter in encoder.parameters()),
-            trained_parameters=probe.trained_parameters,
-        ),
-        provenance=provenance(device, asdict(cell)),
-    )
-    RecordStore(places.output).write(record, predictions)
-    return record
 
 
-def fit_and_score(
-    cell: Cell, data: ingest.OpenDataset, extracted: dict[str, "Extracted"]
-) -> tuple[Score, bytes, "FittedProbe"]:
-    """Fit the probe on train, choose on validation, score test once; refits on bootstraps give the interval."""
-    from benchmark import metrics, statistics
+def _measure(
+    resolved: Resolved, encoder: "Encoder", features: "dict[str, SplitFeatures]", device: str
+) -> "dict[int, Measured]":
+    """What each seed measured on test."""
+    cell, data = resolved.cell, resolved.data
+    if cell.is_trained:
+        from benchmark.decoding import train_and_score
 
-    protocol, dataset = cell.protocol, cell.dataset
-    x = {name: np.asarray(one.embedding, dtype=np.float32) for name, one in extracted.items()}
-    y = {name: split.labels for name, split in data.splits.items()}
-    test = data.splits["test"]
+        options = resolved.runs[0].probe_options
+        return train_and_score(
+            cell.probe.name, cell.settings.fusion, options, encoder, data, cell.protocol, features, device
+        )
+    from benchmark.probing import fit_and_score
 
-    def headline(scores: np.ndarray, labels: np.ndarray) -> float:
-        return metrics.classification_metrics(scores, labels, dataset.multilabel)[dataset.metric]
-
-    rng = np.random.default_rng(protocol.bootstrap_seed)
-    probe = _make_probe(cell, data.class_names)
-    fitted = probe.fit(x["train"], y["train"], x["valid"], y["valid"], headline)
-    # kNN's answer on a bootstrap is its answer on fewer images: its interval is over test groups alone.
-    refits = protocol.train_bootstraps if cell.probe and cell.probe.name == "linear" else 0
-    resampled = [rng.integers(0, len(x["train"]), len(x["train"])) for _ in range(refits)]
-    replicates = [probe.fit_replicate(x["train"], y["train"], rows, fitted.chosen) for rows in resampled]
-    scores = fitted.predict_scores(x["test"])
-    counts = np.stack(
-        [
-            metrics.group_counts(dataset.metric, one, y["test"], test.groups)
-            for one in (scores, *(replicate(x["test"]) for replicate in replicates))
-        ]
-    )
-    interval = statistics.bootstrap_interval(
-        counts, dataset.metric, rng, samples=protocol.test_bootstraps, level=protocol.interval_level
-    )
-    score = Score(
-        headline=dataset.metric,
-        metrics=metrics.classification_metrics(scores, y["test"], dataset.multilabel),
-        validation=fitted.validation,
-        chosen=fitted.chosen,
-        interval=interval,
-        group_counts=counts.tolist(),
-        n_groups=len(np.unique(test.groups)),
-        n_train=len(x["train"]),
-        n_test=len(x["test"]),
-    )
-    return (
-        score,
-        _npz(scores=scores, labels=y["test"], groups=test.groups, samples=np.array(test.samples)),
-        fitted,
-    )
-
-
-def _make_probe(cell: Cell, class_names: tuple[str, ...]) -> "decoders.probe.Probe":
-    from decoders.knn import KNNProbe
-    from decoders.linear import LinearProbe
-
-    multilabel, protocol = cell.dataset.multilabel, cell.protocol
-    if require_probe(cell).name == "linear":
-        return LinearProbe(class_names, multilabel, protocol.linear_c.numbers())
-    return KNNProbe(class_names, multilabel, protocol.knn_k)
+    embeddings = {name: one.embedding for name, one in features.items() if one.embedding is not None}
+    return {0: fit_and_score(cell.probe.name, data, cell.protocol, embeddings)}
 
 
 def pick_device(choice: str) -> str:
@@ -268,9 +262,10 @@ def pick_device(choice: str) -> str:
 
 
 def _feature_identity(resolved: Resolved, split: str) -> dict[str, object]:
-    run = resolved.run
+    run = resolved.runs[0]
     shared = (
         "encoder",
+        "adapter",
         "encoder_version",
         "encoder_options",
         "weights",
@@ -285,22 +280,24 @@ def _feature_identity(resolved: Resolved, split: str) -> dict[str, object]:
     return identity | ({"train": run.data["train"]} if resolved.plan.uses_statistics else {})
 
 
-def _flags(resolved: Resolved, card: dict[str, object], probe: "FittedProbe") -> tuple[str, ...]:
+def _is_ranked(cell: Cell, plan: InputPlan) -> bool:
+    """Whether the number may be compared: no drawn weights, no mostly invented bands, no label fraction."""
+    whole = cell.settings.partition in ("default", "1.00x_train", "spatial")
+    return cell.protocol.ranked and whole and not cell.card.weights.random and not plan.marked
+
+
+def _flags(resolved: Resolved, card: dict[str, object], measured: "Measured") -> tuple[str, ...]:
     cell, plan = resolved.cell, resolved.plan
     flags = []
     if cell.card.weights.random:
         flags.append("random weights: a check of the machinery, not of a model")
+    if cell.is_trained and cell.protocol.budget != "paper":
+        flags.append(f"budget {cell.protocol.budget}: fewer seeds, learning rates or epochs than the full protocol")
     if plan.filled:
         flags.append("filled bands: " + ", ".join(f"{c.wanted.name} ({c.filled})" for c in plan.filled))
     if cell.dataset.name in cell.card.pretraining_overlap:
         flags.append("the encoder's pre-training data overlap with this dataset")
-    if cell.dataset.leak:
+    if cell.dataset.leak and cell.settings.partition != "spatial":
         flags.append(cell.dataset.leak)
-    flags += [*plan.notes, *card["flags"], *resolved.data.warnings, *probe.flags]  # type: ignore[misc]
+    flags += [*plan.notes, *card["flags"], *resolved.data.warnings, *measured.flags]  # type: ignore[misc]
     return tuple(dict.fromkeys(flags))
-
-
-def _npz(**arrays: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    return buffer.getvalue()

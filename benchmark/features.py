@@ -1,57 +1,172 @@
 """Run the frozen part once an image, keep the result, go on where a killed extraction stopped.
 
-A split's features lie in one memory-mapped array, filled in shards of `SHARD` images. Beside it lie the seconds
-each shard took, written after its rows are on disk: whatever stops the process, a shard with seconds vouches for
-its rows. A batch never crosses a shard, so a resumed extraction meets the same batches as an undisturbed one.
+`FeatureStore.open` gives the features of a split in one of the storage tiers (`benchmark.feature_tiers`), computing
+what isn't there yet. Batches are cut by the shards of `benchmark.feature_arrays` and never cross one, so a resumed
+extraction meets the same batches as an undisturbed one. On the CPU, tiers that encode while reading meet them too:
+the last bits of a convolution depend on the batch, and a tier must not change a number.
 """
 
-import hashlib
-import json
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from filelock import FileLock
+from torch import Tensor
 
-from benchmark import progress
-from benchmark.atomic import write_atomically
+from benchmark import feature_arrays, progress
+from benchmark.feature_arrays import SHARD, About, FeatureArrays, features_key
+from benchmark.feature_tiers import TIERS, VARIANTS, Shapes, Tier, measure
 from benchmark.ingest import Split
 from benchmark.inputs import InputTransform
-from encoders.base import Encoder
-from encoders.errors import UserError
-
-SHARD = 64
+from encoders.base import Encoder, Features
+from encoders.errors import UserError, nearest
 
 
 @dataclass(frozen=True)
-class Extracted:
-    """The embeddings of a split.
+class FrozenPart:
+    """An encoder on a split: rows of the split (image r // variants, flipped by r % variants) to features.
 
-    Attributes:
-        embedding: (N, D), the protocol's feature dtype, memory-mapped.
-        seconds: spent reading, scaling and encoding all its images, whenever that was.
+    Variant 0 is the image, 1 its left-right mirror, 2 its top-bottom mirror, 3 both.
     """
 
-    embedding: np.ndarray
-    seconds: float
+    encoder: Encoder
+    transform: InputTransform
+    split: Split
+    dtype: np.dtype
+    batch_size: int
+    variants: int
+
+    def __len__(self) -> int:
+        return len(self.split.samples) * self.variants
+
+    def stem(self, rows: np.ndarray) -> Tensor:
+        """The stems of rows, float32 on the encoder's device."""
+        native = np.asarray(self.split.images[rows // self.variants])
+        for variant in range(1, self.variants):
+            here = rows % self.variants == variant
+            native[here] = flip(native[here], variant)
+        return self.encoder.stem(self.transform(native).to(self.encoder.device))
+
+    def rounded(self, features: Features) -> Features:
+        """Features in the dtype they are kept in.
+
+        Raises:
+            UserError: one is too large for it.
+        """
+        kind = torch.float16 if self.dtype == np.float16 else torch.float32
+        maps = tuple(one.to(kind) for one in features.maps)
+        embedding = features.embedding.float().to(kind)
+        if not all(torch.isfinite(one).all() for one in (*maps, embedding)):
+            raise UserError(
+                f"{self.encoder.card.name}: a feature of {self.split.dataset.name}/{self.split.name} is too large "
+                f"for {self.dtype}; use protocol.feature_dtype=float32"
+            )
+        return Features(maps, embedding)
+
+    def batches(self, rows: slice) -> Iterator[np.ndarray]:
+        """The batches in which the rows of a shard are encoded."""
+        for start in range(rows.start, rows.stop, self.batch_size):
+            yield np.arange(start, min(start + self.batch_size, rows.stop))
+
+    def batch_of(self, row: int) -> np.ndarray:
+        """The batch a row is encoded in."""
+        shard = row // SHARD * SHARD
+        start = shard + (row - shard) // self.batch_size * self.batch_size
+        return np.arange(start, min(start + self.batch_size, shard + SHARD, len(self)))
 
 
-def features_key(identity: dict[str, object]) -> str:
-    """16 hexadecimal digits over what determines a split's features."""
-    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+class SplitFeatures:
+    """The features of a split in one tier.
+
+    Row r is image r // variants; with variants, r % variants says how it is flipped.
+
+    Attributes:
+        tier: where `read` takes the maps from.
+        variants: stored copies of an image.
+        embedding: (rows, D) in the protocol's feature dtype, memory-mapped; None in tiers `stem` and `none`.
+        seconds: spent extracting what is stored, whenever that was.
+        bytes: on disk.
+    """
+
+    def __init__(self, tier: Tier, frozen: FrozenPart, stored: FeatureArrays | None) -> None:
+        self.tier, self.variants, self._frozen = tier, frozen.variants, frozen
+        self._arrays = stored.arrays if stored else {}
+        self.embedding = self._arrays.get("embedding")
+        self.seconds = float(stored.seconds.sum()) if stored else 0.0
+        self.bytes = stored.about.bytes if stored else 0
+
+    def __len__(self) -> int:
+        return len(self._frozen)
+
+    def labels(self, rows: np.ndarray) -> np.ndarray:
+        """The labels of rows, as `Split.labels`; masks are flipped with their images."""
+        found = np.asarray(self._frozen.split.labels[rows // self.variants])
+        if self._frozen.split.dataset.task == "segmentation":
+            for variant in range(1, self.variants):
+                here = rows % self.variants == variant
+                found[here] = flip(found[here], variant)
+        return found
+
+    def read(self, rows: np.ndarray) -> tuple[Tensor, ...]:
+        """The maps of rows, finest level first, rounded to the feature dtype, as float32.
+
+        Args:
+            rows: (B,) integers, in any order.
+
+        Returns:
+            (B, views, C_l, H_l, W_l) a level: on the CPU where they are stored, else on the encoder's device. In
+            tier `pooled` H_l and W_l are 1: the spatial means.
+
+        Raises:
+            UserError: tier `embedding` has no maps, or a feature is too large for the feature dtype.
+        """
+        rows = np.asarray(rows, np.int64)
+        if self.tier == "maps":
+            levels = range(len(self._arrays) - 1)
+            return tuple(torch.from_numpy(self._arrays[f"level{i}"][rows]).float() for i in levels)
+        if self.tier == "pooled":
+            means = torch.from_numpy(self._arrays["pooled"][rows])[..., None, None]
+            return means.split([level.channels for level in self._frozen.encoder.levels], dim=2)
+        if self.tier == "embedding":
+            raise UserError("feature tier 'embedding' holds no maps; use pooled, maps, stem or none")
+        return self._encode(rows)
+
+    def _encode(self, rows: np.ndarray) -> tuple[Tensor, ...]:
+        frozen = self._frozen
+        if frozen.encoder.device.type != "cpu":
+            chunks = [rows[start : start + frozen.batch_size] for start in range(0, len(rows), frozen.batch_size)]
+            parts = [self._maps(chunk) for chunk in chunks]
+            return tuple(torch.cat(level) for level in zip(*parts, strict=True))
+        # Whole batches of the extraction, of which the rows asked for are kept.
+        batches = {int(batch[0]): batch for batch in map(frozen.batch_of, rows.tolist())}
+        place: dict[int, int] = {}
+        kept: list[tuple[Tensor, ...]] = []
+        for batch in batches.values():
+            wanted = np.intersect1d(batch, rows)
+            place.update({int(row): len(place) + i for i, row in enumerate(wanted)})
+            kept.append(tuple(one[wanted - batch[0]] for one in self._maps(batch)))
+        order = torch.tensor([place[row] for row in rows.tolist()])
+        return tuple(torch.cat(level)[order] for level in zip(*kept, strict=True))
+
+    def _maps(self, rows: np.ndarray) -> tuple[Tensor, ...]:
+        frozen = self._frozen
+        if self.tier == "stem":
+            stem = torch.from_numpy(self._arrays["stem"][rows]).to(frozen.encoder.device)
+        else:
+            stem = frozen.stem(rows)
+        return tuple(one.float() for one in frozen.rounded(frozen.encoder.body(stem)).maps)
 
 
 class FeatureStore:
-    """Features on disk: `<folder>/<key>/{embedding.npy, seconds.npy, about.json}`."""
+    """Features on disk: `<folder>/<key>/`, laid out as `benchmark.feature_arrays` says."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def embeddings(
+    def open(
         self,
         encoder: Encoder,
         transform: InputTransform,
@@ -60,82 +175,95 @@ class FeatureStore:
         identity: dict[str, object],
         dtype: str,
         batch_size: int,
-    ) -> Extracted:
-        """The embeddings of a split, encoding only what isn't there yet.
+        tier: Tier,
+        variants: int = 1,
+    ) -> SplitFeatures:
+        """The features of a split, encoding only what isn't there yet.
 
         Args:
-            identity: everything that determines the features; their key, and kept beside them.
+            identity: everything that determines the features but tier and variants; their key, kept beside them.
             dtype: `float16` or `float32`.
             batch_size: images encoded at once, cut at shards.
+            variants: 1, 2 (left-right mirror) or 4 (top-bottom and both too) rows an image.
 
         Raises:
-            UserError: no space, or a feature too large for `dtype`.
+            UserError: no such tier or number of variants, no space, damage, or a feature too large for `dtype`.
         """
+        if tier not in TIERS:
+            raise UserError(f"no feature tier '{tier}'; {nearest(tier, TIERS)}")
+        if variants not in VARIANTS:
+            raise UserError(f"variants is {variants}; choose from {', '.join(map(str, VARIANTS))}")
+        frozen = FrozenPart(encoder, transform, split, np.dtype(dtype), batch_size, variants)
+        if tier == "none":
+            return SplitFeatures(tier, frozen, None)
+        identity = _identity(identity, tier, variants)
         folder = self.folder / features_key(identity)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):
-            shape = (len(split.samples), encoder.embedding_dim)
-            array, seconds = self._open(folder, shape, np.dtype(dtype), identity)
-            todo = [shard for shard in range(len(seconds)) if seconds[shard] == 0]
-            title = f"{encoder.card.name} on {split.dataset.name}/{split.name}"
-            for shard in progress.track(todo, title, total=len(seconds), done=len(seconds) - len(todo)):
-                start = time.monotonic()
-                rows = slice(shard * SHARD, min((shard + 1) * SHARD, shape[0]))
-                array[rows] = self._encode(encoder, transform, split, rows, np.dtype(dtype), batch_size)
-                array.flush()
-                seconds[shard] = max(time.monotonic() - start, 1e-9)
-                seconds.flush()
-            spent = float(seconds.sum())
-        return Extracted(np.load(folder / "embedding.npy", mmap_mode="r"), spent)
+            about = feature_arrays.read_about(folder)
+            if about is None:
+                about = _about(frozen, tier, identity)
+                feature_arrays.create(folder, about)
+            stored = feature_arrays.open_arrays(folder, about)
+            if about.rows != len(frozen):
+                raise UserError(f"{folder}: feature files of another shape; delete the folder and run again")
+            self._fill(frozen, tier, stored)
+        return SplitFeatures(tier, frozen, stored.read_only())
 
-    def _open(
-        self, folder: Path, shape: tuple[int, int], dtype: np.dtype, identity: dict[str, object]
-    ) -> tuple[np.memmap, np.memmap]:
-        path, times = folder / "embedding.npy", folder / "seconds.npy"
-        shards = -(-shape[0] // SHARD)
-        if not (folder / "about.json").is_file():
-            needed = int(np.prod(shape)) * dtype.itemsize
-            free = shutil.disk_usage(folder).free
-            if needed > free:
-                raise UserError(
-                    f"features need {needed / 1e9:.2f} GB in {folder}, {free / 1e9:.2f} GB are free; "
-                    "make room or point --features-dir elsewhere"
-                )
-            np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape).flush()
-            np.lib.format.open_memmap(times, mode="w+", dtype=np.float64, shape=(shards,)).flush()
-            write_atomically(folder / "about.json", json.dumps(identity, sort_keys=True, indent=1).encode())
-        try:
-            array = np.lib.format.open_memmap(path, mode="r+")
-            seconds = np.lib.format.open_memmap(times, mode="r+")
-        except (OSError, ValueError) as error:
-            raise UserError(f"{folder}: damaged feature files ({error}); delete the folder and run again") from None
-        if array.shape != shape or array.dtype != dtype or seconds.shape != (shards,):
-            raise UserError(f"{folder}: feature files of another shape; delete the folder and run again")
-        return array, seconds
+    def _fill(self, frozen: FrozenPart, tier: Tier, stored: FeatureArrays) -> None:
+        todo, total = stored.todo(), len(stored.seconds)
+        title = f"{frozen.encoder.card.name} on {frozen.split.dataset.name}/{frozen.split.name}"
+        for shard in progress.track(todo, title, total=total, done=total - len(todo)):
+            start = time.monotonic()
+            self._encode(frozen, tier, stored, stored.rows(shard))
+            stored.finish(shard, time.monotonic() - start)
 
-    def _encode(
-        self,
-        encoder: Encoder,
-        transform: InputTransform,
-        split: Split,
-        rows: slice,
-        dtype: np.dtype,
-        batch_size: int,
-    ) -> np.ndarray:
-        parts = [
-            encoder(transform(np.asarray(split.images[batch])).to(encoder.device)).embedding.float().cpu().numpy()
-            for batch in _batches(rows, batch_size)
-        ]
-        with np.errstate(over="ignore"):
-            rounded = np.concatenate(parts).astype(dtype)
-        if not np.isfinite(rounded).all():
-            raise UserError(
-                f"{encoder.card.name}: a feature of {split.dataset.name}/{split.name} is too large for {dtype}; "
-                "use protocol.feature_dtype=float32"
-            )
-        return rounded
+    def _encode(self, frozen: FrozenPart, tier: Tier, stored: FeatureArrays, shard: slice) -> None:
+        for rows in frozen.batches(shard):
+            stem = frozen.stem(rows)
+            if tier == "stem":
+                kept = {"stem": stem}
+            else:
+                features = frozen.rounded(frozen.encoder.body(stem))
+                kept = {"embedding": features.embedding}
+                if tier == "pooled":
+                    kept["pooled"] = torch.cat([one.float().mean((3, 4)) for one in features.maps], dim=2)
+                elif tier == "maps":
+                    kept |= {f"level{index}": one for index, one in enumerate(features.maps)}
+            for name, values in kept.items():
+                stored.arrays[name][rows[0] : rows[-1] + 1] = values.cpu().numpy()
 
 
-def _batches(rows: slice, size: int) -> Iterator[slice]:
-    for start in range(rows.start, rows.stop, size):
-        yield slice(start, min(start + size, rows.stop))
+def flip(images: np.ndarray, variant: int) -> np.ndarray:
+    """Images or masks (..., H, W) as a variant shows them: 1 left-right, 2 top-bottom, 3 both."""
+    axes = ((), (-1,), (-2,), (-2, -1))[variant]
+    return np.flip(images, axes)
+
+
+def _identity(identity: dict[str, object], tier: Tier, variants: int) -> dict[str, object]:
+    if tier == "embedding":
+        return identity | ({"variants": variants} if variants > 1 else {})
+    # Stems are float32 whatever features are rounded to.
+    kept = {key: value for key, value in identity.items() if not (tier == "stem" and key == "dtype")}
+    return kept | {"tier": tier, "variants": variants}
+
+
+def _about(frozen: FrozenPart, tier: Tier, identity: dict[str, object]) -> About:
+    encoder, split = frozen.encoder, frozen.split
+    if tier == "embedding":
+        # Known without running the encoder.
+        shapes = Shapes((), (), ((0, 0, 0, 0),), encoder.embedding_dim)
+    else:
+        shapes = measure(encoder, frozen.transform, split)
+    return About(
+        encoder=encoder.card.name,
+        dataset=split.dataset.name,
+        split=split.name,
+        tier=tier,
+        variants=frozen.variants,
+        rows=len(frozen),
+        arrays=tuple(
+            (file, dtype, (len(frozen), *shape)) for file, dtype, shape in shapes.stored(tier, str(frozen.dtype))
+        ),
+        identity=identity,
+    )

@@ -1,8 +1,8 @@
 """From GEO-Bench's files to arrays: `open_dataset` gives the three splits of a dataset, ready to be encoded.
 
 On first use a split is read sample by sample, checked, and written as one contiguous array, which later runs
-memory-map. Partitions (`0.10x_train`) are rows of the default one. A split's fingerprint is that of its
-content, never of dates or paths, so equal data has equal fingerprints on every machine.
+memory-map. Partitions (`0.10x_train`, see `benchmark.partitions`) are rows of the default one. A split's
+fingerprint is that of its content, never of dates or paths, so equal data has equal fingerprints on every machine.
 """
 
 import hashlib
@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import geobench, manifest
+from benchmark import geobench, manifest, partitions
 from benchmark.datasets import Dataset, StoredBand
 from benchmark.manifest import Stored
 from benchmark.moments import BandStatistics
+from benchmark.partitions import Pick
 from benchmark.split_store import Source, grids
 from encoders.errors import UserError
 
@@ -101,24 +102,25 @@ def open_dataset(dataset: Dataset, data_root: Path | None, ingest_dir: Path, par
     Args:
         data_root: GEO-Bench's root; not needed for what is bundled.
         ingest_dir: where arrays are kept; created.
-        partition: name of a partition file, without `_partition.json`.
+        partition: name of a partition file, without `_partition.json`, or of one of `partitions.own_names`.
 
     Raises:
         UserError: no such data, damaged data, data that is not what the catalogue says, or no room.
     """
     folder = source_folder(dataset, data_root)
-    sources, chosen = _sources(dataset, folder, partition)
+    chosen = partitions.find(dataset, folder, partition)
     target = ingest_folder(dataset, folder, ingest_dir)
-    stored = {name: manifest.open_split(source, target / name) for name, source in sources.items()}
-    rows = {name: _rows(stored[name], chosen[name], dataset, partition) for name in geobench.SPLITS}
+    stored = {name: manifest.open_split(source, target / name) for name, source in _sources(dataset, folder).items()}
+    picks = partitions.picks(chosen, stored, target)
+    assert picks is not None
     class_names, unnamed = _class_names(dataset, folder)
     return OpenDataset(
         dataset=dataset,
         partition=partition,
-        splits={name: _split(stored[name], rows[name]) for name in geobench.SPLITS},
-        statistics=stored["train"].statistics(rows["train"]),
+        splits={name: _split(*picks[name]) for name in geobench.SPLITS},
+        statistics=picks["train"][0].statistics(picks["train"][1]),
         class_names=class_names,
-        warnings=(*unnamed, *_warnings(dataset, stored)),
+        warnings=(*unnamed, *_warnings(dataset, stored, partition, picks)),
     )
 
 
@@ -128,18 +130,16 @@ def fingerprints_if_ingested(
     """Fingerprints by split, without reading a pixel; None unless all is ingested and unchanged since."""
     try:
         folder = source_folder(dataset, data_root)
-        sources, chosen = _sources(dataset, folder, partition)
+        chosen = partitions.find(dataset, folder, partition)
         target = ingest_folder(dataset, folder, ingest_dir)
-        stored = {name: manifest.find_split(source, target / name) for name, source in sources.items()}
-        return (
-            {
-                name: found.fingerprint(_rows(found, chosen[name], dataset, partition))
-                for name, found in stored.items()
-                if found is not None
-            }
-            if None not in stored.values()
-            else None
-        )
+        stored: dict[str, Stored] = {}
+        for name, source in _sources(dataset, folder).items():
+            found = manifest.find_split(source, target / name)
+            if found is None:
+                return None
+            stored[name] = found
+        picks = partitions.picks(chosen, stored, target, read_pixels=False)
+        return None if picks is None else {name: of.fingerprint(rows) for name, (of, rows) in picks.items()}
     except UserError:
         # The run itself says what is wrong; planning only has to know that nothing is there.
         return None
@@ -170,28 +170,10 @@ def ingest_folder(dataset: Dataset, folder: Path, ingest_dir: Path) -> Path:
     return ingest_dir / f"{dataset.name}-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}"
 
 
-def _sources(
-    dataset: Dataset, folder: Path, partition: str
-) -> tuple[dict[str, Source], dict[str, tuple[str, ...] | None]]:
-    """The splits of the default partition, and the names chosen from each (None for all, as they stand)."""
+def _sources(dataset: Dataset, folder: Path) -> dict[str, Source]:
+    """The splits of the default partition."""
     default = geobench.read_partition(folder)
-    chosen = default if partition == "default" else geobench.read_partition(folder, partition)
-    sources = {name: Source(dataset, folder, name, default[name]) for name in geobench.SPLITS}
-    return sources, {name: None if chosen[name] == default[name] else chosen[name] for name in geobench.SPLITS}
-
-
-def _rows(stored: Stored, chosen: tuple[str, ...] | None, dataset: Dataset, partition: str) -> np.ndarray | None:
-    if chosen is None:
-        return None
-    position = {name: row for row, name in enumerate(stored.manifest.names)}
-    strangers = [name for name in chosen if name not in position]
-    if strangers:
-        split = stored.manifest.split
-        raise UserError(
-            f"{dataset.name}, partition '{partition}': {strangers[0]} of its split {split} is not in that "
-            f"split of the default partition ({len(strangers)} such); choose a partition of the same release"
-        )
-    return np.array([position[name] for name in chosen], np.int64)
+    return {name: Source(dataset, folder, name, default[name]) for name in geobench.SPLITS}
 
 
 def _split(stored: Stored, rows: np.ndarray | None) -> Split:
@@ -231,12 +213,17 @@ def _class_names(dataset: Dataset, folder: Path) -> tuple[tuple[str, ...], tuple
     return numbered, (f"{dataset.name}: its task_specs.pkl does not name the {dataset.num_classes} classes",)
 
 
-def _warnings(dataset: Dataset, stored: dict[str, Stored]) -> list[str]:
+def _warnings(dataset: Dataset, stored: dict[str, Stored], partition: str, picks: dict[str, Pick]) -> list[str]:
     found = [warning for split in stored.values() for warning in split.manifest.warnings]
     for name, split in stored.items():
         published, here = dataset.splits.get(name), len(split.manifest.names)  # type: ignore[call-overload]
         if published is not None and published != here:
             found.append(f"{dataset.name}, split {name}: {here} samples, {published} are published")
+    if partition == partitions.SPATIAL:
+        total = sum(len(split.manifest.names) for split in stored.values())
+        kept = sum(len(rows) for _, rows in picks.values() if rows is not None)
+        left_out = f"{total - kept} of {total} images are left out, as they overlap two splits"
+        return [*found, f"{dataset.name}, partition spatial: {left_out}"]
     seen = Counter(stored["train"].manifest.group_keys)
     shared = sum(key in seen for key in stored["test"].manifest.group_keys)
     if shared:

@@ -88,9 +88,9 @@ def picture(plan: InputPlan, transform: InputTransform, split: Split, images: in
 
 
 def _colours(wavelengths: Sequence[float | None]) -> list[int]:
-    if any(wavelength is None for wavelength in wavelengths):
-        return [0, min(1, len(wavelengths) - 1), min(2, len(wavelengths) - 1)]
-    known = np.array(wavelengths, dtype=float)
+    known = np.array([np.inf if wavelength is None else wavelength for wavelength in wavelengths])
+    if np.isinf(known).all():  # the true-colour product alone: its channels are red, green and blue already
+        return [0, min(1, len(known) - 1), min(2, len(known) - 1)]
     return [int(np.argmin(np.abs(known - target))) for target in (0.665, 0.56, 0.49)]
 
 

@@ -48,6 +48,7 @@ class Channel:
         index: its channel in the ingested array.
         filled: the fill rule used, or None where the band is there.
         constant: raw (zero_raw) or scaled value of a constant channel.
+        level: product level of the dataset, which the true-colour stretch depends on.
     """
 
     wanted: Band
@@ -56,12 +57,13 @@ class Channel:
     index: int | None
     filled: str | None = None
     constant: float | None = None
+    level: str | None = None
 
     def describe(self) -> str:
         """The channel in one line, complete: equal lines mean equal pixels."""
         source = "constant" if self.stored is None else f"{self.stored.band} [{self.stored.name}] {self.rule.unit}"
         fill = f" filled:{self.filled}" if self.filled else ""
-        steps = " | ".join(_describe(step, self.statistics_name) for step in self.rule.steps)
+        steps = " | ".join(_describe(step, self.statistics_name, self.level) for step in self.rule.steps)
         return f"{self.wanted.name}@{self.wanted.wavelength_um} <- {source}{fill} | {steps or 'as is'}"
 
     @property
@@ -194,16 +196,17 @@ def _channel(
     match = find(wanted, bands)
     if match is not None:
         _, stored, index = offers[bands.index(match)]
-        return Channel(told, _rule(spec, stored, wanted, dataset), stored, index)
+        return Channel(told, _rule(spec, stored, wanted, dataset), stored, index, level=dataset.product_level)
     for fill in missing_bands:
         if fill == "nearest" and (stand_in := nearest_stand_in(wanted, bands)) is not None:
             _, stored, index = offers[bands.index(stand_in)]
-            return Channel(told, _rule(spec, stored, wanted, dataset), stored, index, fill)
+            rule = _rule(spec, stored, wanted, dataset)
+            return Channel(told, rule, stored, index, fill, level=dataset.product_level)
         rule = _rule_for_missing(spec, [stored for _, stored, _ in offers], wanted, dataset)
         if fill == "mean" and (constant := _scaled_mean(rule.steps)) is not None:
-            return Channel(told, rule, None, None, fill, constant)
+            return Channel(told, rule, None, None, fill, constant, dataset.product_level)
         if fill == "zero_scaled" or (fill == "zero_raw" and not _needs_statistics(rule.steps)):
-            return Channel(told, rule, None, None, fill, 0.0)
+            return Channel(told, rule, None, None, fill, 0.0, dataset.product_level)
     raise UserError(
         f"{spec.title} wants band {wanted.name}, which {dataset.name} doesn't have, and none of "
         f"missing_bands=[{','.join(missing_bands)}] applies; choose from {', '.join(FILLS)}"
@@ -242,14 +245,14 @@ def _needs_statistics(steps: Sequence[Step]) -> bool:
     return any(step.op in ("zscore", "two_sigma") and step.statistics == "dataset" for step in steps)
 
 
-def _describe(step: Step, band: str) -> str:
+def _describe(step: Step, band: str, level: str | None) -> str:
     numbers = {
         "by": step.by,
         "low": step.low,
         "high": step.high,
         "mean": step.mean.get(band),
         "std": step.std.get(band),
-        "white": ",".join(f"{level}:{white}" for level, white in sorted(step.white.items())) or None,
+        "white": step.white.get(level or ""),
     }
     given = " ".join(f"{name}={value}" for name, value in numbers.items() if value is not None)
     of = f"({step.statistics})" if step.op in ("zscore", "two_sigma") else ""
@@ -299,7 +302,7 @@ class InputTransform:
                 pixels,
                 channel.rule.steps,
                 wanted=channel.statistics_name,
-                level=self.plan.dataset.product_level,
+                level=channel.level,
                 statistics=self._moments(channel),
                 clip=clip,
             )

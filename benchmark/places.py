@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from encoders.errors import UserError
+
 HOME_VARIABLE = "SATDIFUSER_BENCH_HOME"
 DATA_VARIABLE = "GEO_BENCH_DIR"
 
@@ -41,6 +43,8 @@ def places(
     output: str = "results",
 ) -> Places:
     """The folders, from options, then environment, then defaults."""
+    if not output:
+        raise UserError("--output is empty; name a folder, such as results")
     root = data_root or os.environ.get(DATA_VARIABLE)
     return Places(
         data_root=Path(root).expanduser() if root else None,

@@ -1,13 +1,20 @@
-"""A protocol: everything about fitting, choosing and scoring that two comparable numbers share."""
+"""A protocol: everything about training, choosing and scoring that two comparable numbers share.
+
+Fields that name a rule accept only the rules that are built, so that a protocol cannot ask in vain.
+"""
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
 import numpy as np
 
 from encoders.errors import UserError, strict
+
+LABELS = ("name", "title", "budget", "ranked")
+"""The fields that change no number, and so stay out of the hash."""
 
 
 @strict
@@ -30,25 +37,80 @@ class Protocol:
     """The fields of `configs/protocol/*.yaml`; the reason for each stands there.
 
     Attributes:
+        budget: how much training the numbers had; `quick` and `smoke` mark them.
         ranked: False for protocols made for trying things out.
+        test_reads, refit_on_validation: what selection may touch.
         feature_dtype: what features are rounded to, once, wherever they are kept.
+        augmentation: of training images.
+        classification_size, segmentation_size: side in pixels fed to an encoder: its pre-training size; 256
+            where the native side is at most 256, else 512.
+        label_size: the grid that masks are scored on.
+        missing_bands_ranked: bands that may be filled before a row leaves ranks and aggregates.
+        single_label_metric, multi_label_metric, segmentation_metric: headline metrics (`benchmark.metrics`).
+        multi_label_threshold: a label is predicted where its probability is above.
+        no_data: whether unlabelled pixels are a class of the loss, or left out of it.
+        fraction_draws, fraction_strata, fraction_validation: label fractions, for curves only.
         linear_c: inverse regularisation strengths of the logistic regression.
         knn_k: numbers of neighbours.
         train_bootstraps: refits of the linear probe on bootstraps of train, for its interval.
         test_bootstraps: resamples of test groups, for every interval.
+        optimizer, weight_decay, decoder_batch, schedule, warmup_fraction: training of a decoder.
+        decoder_dtype: arithmetic of trained decoders.
+        learning_rates: ascending; validation chooses one a cell.
+        selection: by what, ties to the smaller rate; `checkpoint`: which epoch of a member is kept.
+        seeds: decoders trained at every rate, with seeds 0, 1, ...
+        epochs, min_steps: at least so many of each; see `total_epochs`.
+        patience: epochs without gain after which a decoder stops; None to go through all.
+        order, order_seed: data order, the same for all decoders, from this seed.
+        fuser_width, fuser_norm_groups: of every learned fuser; upernet_channels, upernet_dropout: of UPerNet.
     """
 
     name: str
     title: str
     version: int
+    budget: Literal["paper", "quick", "smoke"]
     ranked: bool
+    test_reads: Literal["once"]
+    refit_on_validation: Literal[False]
     feature_dtype: Literal["float16", "float32"]
+    augmentation: Literal["none"]
+    classification_size: Literal["pretraining"]
+    segmentation_size: Literal["256_or_512"]
+    label_size: Literal["native"]
+    missing_bands_ranked: Literal[2]
+    single_label_metric: Literal["accuracy"]
+    multi_label_metric: Literal["f1_micro"]
+    multi_label_threshold: float
+    segmentation_metric: Literal["miou_truth"]
+    no_data: Literal["class", "ignored"]
+    fraction_draws: int
+    fraction_strata: Literal["label"]
+    fraction_validation: Literal["cut_to_train"]
     linear_c: LogGrid
     knn_k: tuple[int, ...]
     train_bootstraps: int
     test_bootstraps: int
     interval_level: float
     bootstrap_seed: int
+    optimizer: Literal["adamw"]
+    weight_decay: float
+    decoder_batch: int
+    decoder_dtype: Literal["float32"]
+    learning_rates: tuple[float, ...]
+    schedule: Literal["warmup_cosine"]
+    warmup_fraction: float
+    selection: Literal["mean_validation_over_seeds"]
+    checkpoint: Literal["best_validation"]
+    seeds: int
+    epochs: int
+    min_steps: int
+    patience: int | None
+    order: Literal["shared"]
+    order_seed: int
+    fuser_width: int
+    fuser_norm_groups: int
+    upernet_channels: int
+    upernet_dropout: float
 
     def __post_init__(self) -> None:
         where = f"protocol {self.name}"
@@ -60,9 +122,60 @@ class Protocol:
             raise UserError(f"{where}: interval_level is {self.interval_level}, it must lie between 0 and 1")
         if self.train_bootstraps < 0 or self.test_bootstraps < 1:
             raise UserError(f"{where}: train_bootstraps must be at least 0 and test_bootstraps at least 1")
+        self._check_training(where)
+
+    def _check_training(self, where: str) -> None:
+        from benchmark.metrics import THRESHOLD
+
+        for name in ("seeds", "epochs", "decoder_batch", "upernet_channels", "fuser_norm_groups", "fraction_draws"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{where}: {name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("min_steps", "order_seed", "bootstrap_seed", "weight_decay"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UserError(f"{where}: {name} is {getattr(self, name)}; it must be at least 0")
+        for name in ("warmup_fraction", "upernet_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"{where}: {name} is {getattr(self, name)}; it must lie from 0 up to below 1")
+        if self.patience is not None and self.patience < 1:
+            raise UserError(f"{where}: patience is {self.patience}; choose 1 epoch or more, or null for none")
+        rates = self.learning_rates
+        if not rates or list(rates) != sorted(set(rates)) or not 0 < rates[0] <= rates[-1] < math.inf:
+            raise UserError(f"{where}: learning_rates is {list(rates)}; name positive rates, each once, ascending")
+        if self.fuser_width < 1 or self.fuser_width % (4 * self.fuser_norm_groups):
+            raise UserError(
+                f"{where}: fuser_width is {self.fuser_width}; choose a multiple of {4 * self.fuser_norm_groups} "
+                "(4 x fuser_norm_groups)"
+            )
+        if self.multi_label_threshold != THRESHOLD:
+            raise UserError(
+                f"{where}: multi_label_threshold is {self.multi_label_threshold}; {THRESHOLD} is the only one built"
+            )
+
+    def steps_per_epoch(self, images: int) -> int:
+        """Batches of an epoch over `images` training images, the last one as small as it comes out."""
+        return math.ceil(images / self.decoder_batch)
+
+    def total_epochs(self, images: int) -> int:
+        """Epochs over `images` training images: `epochs`, or as many as `min_steps` steps take, if more."""
+        return max(self.epochs, math.ceil(self.min_steps / self.steps_per_epoch(images)))
 
     @property
     def hash(self) -> str:
-        """12 hexadecimal digits over every field that changes a number (not name and title)."""
-        fields = {key: value for key, value in asdict(self).items() if key not in ("name", "title")}
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
+        """12 hexadecimal digits over every field that changes a number: all but `LABELS`."""
+        plain = asdict(self)
+        numbers = {field.name: plain[field.name] for field in fields(self) if field.name not in LABELS}
+        return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def fusion_options(fusion: str, task: str, protocol: Protocol) -> dict[str, object]:
+    """The options of a fuser under a protocol, the official ones where the protocol leaves them.
+
+    The official warm-up of the mixture of experts is 300 calls for classification and 500 before UPerNet.
+    """
+    if fusion in ("none", "mean", "concat"):
+        return {}
+    shared: dict[str, object] = {
+        "projection_dim": protocol.fuser_width,
+        "num_norm_groups": protocol.fuser_norm_groups,
+    }
+    return shared | ({"warmup_steps": 500 if task == "segmentation" else 300} if fusion == "moe" else {})

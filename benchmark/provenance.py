@@ -10,7 +10,8 @@ from pathlib import Path
 
 from benchmark.records import Provenance
 
-PACKAGES = ("torch", "diffusers", "transformers", "numpy", "scikit-learn", "torchmetrics", "h5py", "geobench")
+PACKAGES = ("torch", "diffusers", "transformers", "numpy", "scikit-learn", "scipy", "h5py", "geobench")
+CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 CHECKOUT = Path(__file__).parent.parent
 
 
@@ -56,11 +57,24 @@ def git_state() -> tuple[str, bool]:
     return commit.stdout.strip(), bool(status.stdout.strip())
 
 
+def reset_peak_memory(device: str) -> None:
+    """Start counting anew, so that a run's peak is its own; where the system can't, the process's peak stays."""
+    import torch
+
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    elif CLEAR_REFS.exists():
+        CLEAR_REFS.write_text("5")
+
+
 def peak_memory_bytes(device: str) -> int:
-    """Most memory in use so far: of the GPU, or resident in this process."""
+    """Most memory in use since `reset_peak_memory`: of the GPU, or resident in this process."""
     import torch
 
     if device == "cuda":
         return torch.cuda.max_memory_allocated()
+    if STATUS.exists():
+        peaks = [line.split() for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:")]
+        return int(peaks[0][1]) * 1024
     scale = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale

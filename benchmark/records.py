@@ -24,15 +24,17 @@ class Run:
     """The identity of a measurement: the allow-list of what can change its number.
 
     Attributes:
-        encoder, encoder_version, encoder_options: card name, version and resolved options.
+        encoder, adapter, encoder_version, encoder_options: card name, class behind it, version and resolved options.
         weights: sha256 by file, or `random` where they are drawn from a seed.
         inputs: resolved channels, one text each (source band, unit, value rule), and the side in pixels.
         precision: dtype of the frozen part.
         data: content fingerprint of each split.
+        dataset_facts: what of the dataset's description enters a number: metric, classes, groups, no-data value.
         bands, band_names, missing_bands: track, stored or corrected names, fill rules.
     """
 
     encoder: str
+    adapter: str
     encoder_version: int
     encoder_options: dict[str, object]
     weights: dict[str, str]
@@ -41,6 +43,7 @@ class Run:
     precision: str
     dataset: str
     data: dict[str, str]
+    dataset_facts: dict[str, object]
     partition: str
     bands: Literal["rgb", "authors"]
     band_names: Literal["corrected", "stored"]
@@ -167,8 +170,12 @@ class RecordStore:
         return self.folder / "predictions" / f"{key}.npz"
 
     def has(self, key: str) -> bool:
-        """Whether a finished record lies there: a record is written after its predictions, so it vouches for both."""
-        return self.path(key).is_file() and self.predictions_path(key).is_file()
+        """Whether a whole record lies there, with the predictions it was made with; a damaged one counts as none."""
+        try:
+            predictions = self.predictions_path(key).read_bytes()
+            return self.read(key).predictions_sha256 == hashlib.sha256(predictions).hexdigest()
+        except (OSError, UserError):
+            return False
 
     def write(self, record: Record, predictions: bytes) -> Path:
         """Write predictions, then the record, each atomically: whatever stops the process, no half record is seen."""
@@ -193,7 +200,10 @@ class RecordStore:
         schema = _schema(text)
         if schema != SCHEMA:
             raise UserError(f"{path}: record schema {schema}, this version reads {SCHEMA}; {remedy}")
-        record = validate_json(Record, text, str(path))
+        try:
+            record = validate_json(Record, text, str(path))
+        except UserError as error:
+            raise UserError(f"{error}; {remedy}") from None
         if record.key != record.run.key or record.key != path.stem:
             raise UserError(f"{path}: its key is not that of its run, so it was edited; {remedy}")
         return record

@@ -7,9 +7,6 @@ import numpy as np
 
 from decoders.probe import Array, FittedProbe, Metric, Scorer, check_train_labels
 
-K_GRID = (1, 3, 5, 10, 20, 50, 100, 200)
-"""Numbers of neighbours tried; those above the size of the train split are left out."""
-
 
 class KNNProbe:
     """Unweighted vote of the k train images of highest cosine similarity, embeddings taken as they are.
@@ -19,7 +16,7 @@ class KNNProbe:
     takes it. Which of several equally distant images counts is scikit-learn's choice, the same every time.
     """
 
-    def __init__(self, class_names: Sequence[str], multilabel: bool = False, grid: Sequence[int] = K_GRID) -> None:
+    def __init__(self, class_names: Sequence[str], multilabel: bool, grid: Sequence[int]) -> None:
         self.class_names = tuple(class_names)
         self.multilabel = multilabel
         self.grid = tuple(sorted(grid))

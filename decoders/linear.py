@@ -14,16 +14,12 @@ import numpy as np
 from decoders.logistic import Problem, Solution
 from decoders.probe import Array, FittedProbe, Metric, Scorer, check_train_labels
 
-C_GRID = tuple(float(f"{10 ** (exponent / 2):.4g}") for exponent in range(-12, 9))
-"""10^-6 to 10^4, two a decade: the inverse strength of the L2 penalty in scikit-learn's convention,
-C * sum of log losses + |w|^2 / 2, the intercept not penalised."""
-
 MAX_ITER = 1000
 """Ten times scikit-learn's default. What is unfinished then has next to no penalty left; it is flagged."""
 
 
 class LinearProbe:
-    """Logistic regression by L-BFGS (scikit-learn): multinomial; for multi-label one binary problem a class.
+    """Logistic regression by L-BFGS: multinomial; for multi-label one binary problem a class.
 
     Features are standardised by train mean and deviation. C runs from small to large, each fit starting at
     the one before; the best validation metric wins, the smallest C where several tie. Where a weak penalty
@@ -35,8 +31,8 @@ class LinearProbe:
     def __init__(
         self,
         class_names: Sequence[str],
-        multilabel: bool = False,
-        grid: Sequence[float] = C_GRID,
+        multilabel: bool,
+        grid: Sequence[float],
         max_iter: int = MAX_ITER,
     ) -> None:
         self.class_names = tuple(class_names)

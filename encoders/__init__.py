@@ -6,6 +6,7 @@
 Importing this package loads no deep-learning framework; building an encoder does.
 """
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,9 +52,20 @@ def input_spec(name: str) -> InputSpec:
         UserError: no such profile.
     """
     path = configs.ROOT / "inputs" / f"{name}.yaml"
-    if not path.is_file():
-        raise UserError(f"no input profile '{name}'; {nearest(name, (p.stem for p in path.parent.glob('*.yaml')))}")
+    known = [other.stem for other in (configs.ROOT / "inputs").glob("*.yaml")]
+    if name not in known:
+        raise UserError(f"no input profile '{name}'; {nearest(name, known)}")
     return validate(InputSpec, yaml.safe_load(path.read_text()), f"configs/inputs/{path.name}")
+
+
+def inputs_of(passport: EncoderCard) -> InputSpec:
+    """What an encoder wants to be fed: its input profile, at its own image size if it has one.
+
+    Raises:
+        UserError: no such profile.
+    """
+    spec = input_spec(passport.inputs)
+    return spec if passport.image_size is None else replace(spec, image_size=passport.image_size)
 
 
 def build(
@@ -80,7 +92,7 @@ def build(
     if passport.adapter not in ADAPTERS:
         raise UserError(f"{passport.name}: unknown adapter '{passport.adapter}'; {nearest(passport.adapter, ADAPTERS)}")
     module, _, cls = ADAPTERS[passport.adapter].partition(":")
-    spec = input_spec(passport.inputs)
+    spec = inputs_of(passport)
     side = image_size or spec.side(256)
     built: Encoder = getattr(import_module(module), cls).from_card(
         passport, spec, channels=channels, image_size=side, weights_dir=weights_dir, precision=precision

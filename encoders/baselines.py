@@ -52,6 +52,11 @@ def describe(values: Tensor) -> Tensor:
     return described.movedim(-1, 2).flatten(1, 2)
 
 
+def _check_precision(card: EncoderCard, precision: str) -> None:
+    if precision != "float32":
+        raise UserError(f"{card.name} has no weights to hold in {precision}; leave precision at float32")
+
+
 class ImageStats(Encoder):
     """Per-band mean, std, min, max and five percentiles."""
 
@@ -74,7 +79,8 @@ class ImageStats(Encoder):
         weights_dir: Path | None,
         precision: str,
     ) -> Self:
-        """Needs neither size nor weights; computes in float32 whatever the precision."""
+        """Needs neither size nor weights."""
+        _check_precision(card, precision)
         if card.options:
             raise UserError(f"{card.name} has no options, got {', '.join(map(str, card.options))}; leave them out")
         return cls(card, inputs, channels)
@@ -94,6 +100,12 @@ class RandomFeatureOptions:
     bias: float = -1.0
     seed: int = 42
 
+    def __post_init__(self) -> None:
+        if self.features < 2 or self.features % 2:
+            raise UserError(f"options.features is {self.features}; it must be even and positive")
+        if self.kernel_size < 1:
+            raise UserError(f"options.kernel_size is {self.kernel_size}; it must be at least 1")
+
 
 class RandomConvolutionalFeatures(Encoder):
     """Random convolutional features, as torchgeo's RCF in gaussian mode (Rolf et al. 2021, MOSAIKS).
@@ -106,14 +118,13 @@ class RandomConvolutionalFeatures(Encoder):
 
     def __init__(self, card: EncoderCard, inputs: InputSpec, channels: int, options: RandomFeatureOptions) -> None:
         super().__init__()
-        if options.features < 2 or options.features % 2:
-            raise UserError(f"{card.name}: options.features must be even and positive, got {options.features}")
         self.card, self.inputs, self.channels = card, inputs, channels
         generator = torch.Generator().manual_seed(options.seed)
         shape = (options.features // 2, channels, options.kernel_size, options.kernel_size)
         self.register_buffer("weight", torch.randn(shape, generator=generator))
         self.register_buffer("bias", torch.full((options.features // 2,), options.bias))
         self.embedding_dim = options.features
+        self.kernel_size = options.kernel_size
         self.levels = tuple(Level(stride, (("responses", options.features),)) for stride in STRIDES)
 
     @classmethod
@@ -127,11 +138,17 @@ class RandomConvolutionalFeatures(Encoder):
         weights_dir: Path | None,
         precision: str,
     ) -> Self:
-        """Needs no weights; computes in float32 whatever the precision."""
+        """Needs no weights."""
+        _check_precision(card, precision)
         options = validate(RandomFeatureOptions, card.options, f"{card.name} options")
         return cls(card, inputs, channels, options)
 
     def _body(self, stem: Tensor) -> Features:
+        if min(stem.shape[-2:]) < self.kernel_size:
+            size = "x".join(map(str, stem.shape[-2:]))
+            raise UserError(
+                f"{self.card.name}: images of {size} pixels are smaller than kernel_size {self.kernel_size}"
+            )
         # One image at a time: the responses of a batch of 500 px images would fill gigabytes.
         single = [self._describe(image) for image in stem.split(1)]
         maps = tuple(torch.cat(level) for level in zip(*(one.maps for one in single), strict=True))

@@ -6,7 +6,9 @@ without them it is the stock UNet2DConditionModel, name by name. Only local file
 speaks once and is released. `draw` makes the same parts with weights from a seed.
 """
 
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,29 +64,30 @@ class Parts:
     negative: Tensor | None = None
 
 
-def load(folder: Path, unet_subfolder: str, prompt: str, guided: bool) -> Parts:
+def load(folder: Path, files: Collection[Path], unet_subfolder: str, prompt: str, guided: bool) -> Parts:
     """The parts from a released folder.
 
     Args:
-        folder: `.../resolution256` or `.../resolution512`; its files must be there.
+        folder: `.../resolution256` or `.../resolution512`.
+        files: those of its files that a run's key holds the digests of; no other is read.
         guided: whether the negative prompt is wanted too.
 
     Raises:
         UserError: a file is damaged or is not this model's; names it.
     """
     unet = _on_meta(UNet2DConditionModel.from_config, folder / unet_subfolder / "config.json", METADATA_CONFIG)
-    weights = _weights(folder / unet_subfolder, "diffusion_pytorch_model")
+    weights = _weights(files, folder / unet_subfolder)
     fit(unet, load_tensors(weights), weights, drop=METADATA_KEYS)
 
     vae = _on_meta(AutoencoderKL.from_config, folder / "vae" / "config.json")
-    weights = _weights(folder / "vae", "diffusion_pytorch_model")
+    weights = _weights(files, folder / "vae")
     fit(vae, {_modern(name): tensor for name, tensor in load_tensors(weights).items()}, weights)
     # Images are encoded only; the decoder would take 200 MB for nothing.
     del vae.decoder, vae.post_quant_conv
 
     scheduler = _built(DDIMScheduler.from_config, folder / "scheduler" / "scheduler_config.json", ("skip_prk_steps",))
     texts = [prompt, ""] if guided else [prompt]
-    embedded = _embed(folder, texts)
+    embedded = _embed(folder, files, texts)
     for model in (unet, vae):
         # Past the `to` of diffusers, which warns of a mistake nobody made.
         nn.Module.to(model, torch.float32)
@@ -126,11 +129,11 @@ def draw(sizes: Architecture, seed: int) -> Parts:
     return Parts(unet, vae, DDIMScheduler(**SCHEDULER), prompt, negative)
 
 
-def _embed(folder: Path, texts: list[str]) -> list[Tensor]:
+def _embed(folder: Path, files: Collection[Path], texts: list[str]) -> list[Tensor]:
     """(1, L, D) float32 a text: last hidden state after the final layer norm; padded to L tokens, no mask."""
-    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+    from transformers import CLIPTextConfig, CLIPTextModel
 
-    weights = _weights(folder / "text_encoder", "model", "pytorch_model")
+    weights = _weights(files, folder / "text_encoder")
     # Parameters are drawn before they are replaced: the caller's random stream must not notice.
     with torch.random.fork_rng(devices=[]):
         model = _built(
@@ -143,7 +146,7 @@ def _embed(folder: Path, texts: list[str]) -> list[Tensor]:
     fit(model, state, weights, drop={prefix + "embeddings.position_ids"})
     model.float().eval()
     try:
-        tokenizer = CLIPTokenizer.from_pretrained(str(folder / "tokenizer"), local_files_only=True)
+        tokenizer = _tokenizer(folder / "tokenizer", files)
         length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
         tokens = tokenizer(texts, padding="max_length", truncation=True, max_length=length, return_tensors="pt")
     except Exception as error:  # a damaged vocabulary can raise nearly anything
@@ -152,12 +155,22 @@ def _embed(folder: Path, texts: list[str]) -> list[Tensor]:
         return [model(input_ids=ids[None])[0].clone() for ids in tokens.input_ids]
 
 
-def _weights(folder: Path, *stems: str) -> Path:
-    candidates = [folder / f"{stem}{suffix}" for suffix in (".safetensors", ".bin") for stem in stems]
-    for path in candidates:
-        if path.is_file():
+def _weights(files: Collection[Path], folder: Path) -> Path:
+    for path in files:
+        if path.parent == folder and path.suffix in (".safetensors", ".bin"):
             return path
-    raise UserError(f"{folder}: holds neither {' nor '.join(path.name for path in candidates)}; download it again")
+    raise UserError(f"{folder}: holds no .safetensors or .bin file that its card names; download it again")
+
+
+def _tokenizer(folder: Path, files: Collection[Path]) -> Any:
+    """The tokenizer of the declared files: from a folder of their own, as an undeclared one would be read too."""
+    from transformers import CLIPTokenizer
+
+    with tempfile.TemporaryDirectory() as copy:
+        for path in files:
+            if path.parent == folder:
+                shutil.copy(path, copy)
+        return CLIPTokenizer.from_pretrained(copy, local_files_only=True)
 
 
 def _built(build: Callable[[dict[str, Any]], Any], path: Path, drop: tuple[str, ...] = ()) -> Any:

@@ -5,6 +5,7 @@ in one sentence that names the file or field and the remedy, never in a tracebac
 """
 
 import difflib
+import errno
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -16,6 +17,18 @@ T = TypeVar("T")
 
 class UserError(Exception):
     """A mistake the user can mend. The message is one sentence or two: what is wrong where, and the remedy."""
+
+
+def explain(error: Exception) -> str | None:
+    """The sentence for an error the user can mend (a `UserError`, or a folder or disk in the way); None for a bug."""
+    if isinstance(error, UserError):
+        return str(error)
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    where = error.filename or "a file"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full while writing {where}; make room and run the same command to go on"
+    return f"{where} cannot be written or read ({error.strerror}); give another folder or change its rights"
 
 
 def nearest(wrong: str, choices: Iterable[str]) -> str:
@@ -88,7 +101,7 @@ def _explain(cls: type[Any], error: ValidationError) -> str:
     if first["type"] in ("missing", "missing_argument"):
         return f"'{path}' is missing; add it"
     if first["type"] == "json_invalid":
-        return f"not valid JSON ({first['msg'].removeprefix('Invalid JSON: ')}); it is damaged or was edited by hand"
+        return f"not valid JSON ({first['msg'].removeprefix('Invalid JSON: ')}); it is damaged"
     message = first["msg"].removeprefix("Value error, ")
     return f"'{path}' is {_short(first['input'])}: {message[0].lower()}{message[1:]}" if path else message
 

@@ -5,7 +5,7 @@ and kept); at the saved steps the UNet looks at the noisy latent, and what its d
 residual blocks put out are the features (the body, one UNet call for all saved steps together).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -110,11 +110,9 @@ class SatDiFuser(Encoder):
                 raise UserError(
                     f"{card.name}: released for images of 256 and 512 pixels, not {image_size}; resize them"
                 )
+            files = find(card, weights_dir, image_size)
             parts = load(
-                _root(card, weights_dir, image_size),
-                options.unet_subfolder,
-                options.prompt,
-                options.guidance is not None,
+                _root(card, files), files.values(), options.unet_subfolder, options.prompt, options.guidance is not None
             )
         # Past the `to` of diffusers, which warns of a mistake nobody made.
         nn.Module.to(parts.unet, PRECISIONS[precision])
@@ -210,9 +208,8 @@ class SatDiFuser(Encoder):
         return output.float()
 
 
-def _root(card: EncoderCard, weights_dir: Path | None, size: int) -> Path:
+def _root(card: EncoderCard, files: Mapping[str, Path]) -> Path:
     """The checkpoint folder: what holds `scheduler/` of the card's files."""
-    files = find(card, weights_dir, size)
     for path in files.values():
         if path.name == "scheduler_config.json":
             return path.parent.parent

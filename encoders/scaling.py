@@ -29,7 +29,10 @@ class Moments:
             UserError: the channel is constant, so a standardised value means nothing.
         """
         if not self.std > 0:
-            raise UserError(f"{what} is constant over the train split (std {self.std}); leave it out with `bands`")
+            raise UserError(
+                f"{what} is constant over the train split (std {self.std}), so it cannot be standardised; "
+                "take a larger partition, or an encoder that is fed other bands"
+            )
         return self
 
 

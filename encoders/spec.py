@@ -136,6 +136,7 @@ class EncoderCard:
         adapter: which class puts it behind the interface (`encoders.ADAPTERS`).
         inputs: the file in `configs/inputs/` that says what it is fed.
         options: arguments of the adapter's constructor.
+        image_size: side in pixels it is fed, where it isn't what `inputs` says.
         version: raised by hand whenever the same image would give other numbers; part of a run's key.
         role: `model`, `floor` (a trivial baseline) or `control` (an ablated model).
         parameters: number of frozen parameters at full size; None if it depends on the input.
@@ -153,6 +154,7 @@ class EncoderCard:
     pretraining: str = ""
     pretraining_overlap: tuple[str, ...] = ()
     parameters: int | None = None
+    image_size: int | None = None
     weights: Weights = field(default_factory=Weights)
     options: dict[str, object] = field(default_factory=dict)
 

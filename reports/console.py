@@ -9,7 +9,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from benchmark.records import Record
-from reports.tables import NOT_RANKED, Cell, Row, Table, letter, tables
+from reports.table import NOT_RANKED, Cell, Row, Table, letter
+from reports.tables import tables
 
 _PIPED_WIDTH = 200
 """Characters a line where there is no terminal to ask: a log should not be folded at 80."""

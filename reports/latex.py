@@ -6,7 +6,7 @@ The output is a fragment for plain pdflatex; its first comment lines are the who
 import unicodedata
 from collections.abc import Iterable
 
-from reports.tables import NOT_RANKED, Cell, Row, Table, letter
+from reports.table import NOT_RANKED, Cell, Row, Table, letter
 
 HEADER = r"""% Compile this fragment with:
 %   \documentclass{article}

@@ -16,7 +16,8 @@ from benchmark.atomic import write_atomically
 from benchmark.records import Record
 from encoders.errors import UserError
 from reports import latex
-from reports.tables import NOT_RANKED, Cell, Row, Table, has_random_weights, letter, tables
+from reports.table import NOT_RANKED, Cell, Row, Table, letter
+from reports.tables import has_random_weights, tables
 
 MISSING = "--"
 

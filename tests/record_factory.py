@@ -10,6 +10,7 @@ PREDICTIONS = b"predictions"
 
 RUN = Run(
     encoder="croma",
+    adapter="croma",
     encoder_version=1,
     encoder_options={},
     weights={"croma.safetensors": "ab" * 32},
@@ -18,6 +19,7 @@ RUN = Run(
     precision="float32",
     dataset="m-eurosat",
     data={"train": "1111", "valid": "2222", "test": "3333"},
+    dataset_facts={"metric": "accuracy", "num_classes": 10},
     partition="default",
     bands="rgb",
     band_names="corrected",

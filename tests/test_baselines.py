@@ -82,7 +82,7 @@ def test_an_unknown_option_names_the_nearest() -> None:
     card = dataclasses.replace(encoders.card("rcf"), options={"feature": 8})
     with pytest.raises(UserError, match="unknown key 'feature'; did you mean features"):
         encoders.build(card)
-    with pytest.raises(UserError, match="must be even"):
+    with pytest.raises(UserError, match="must be even and positive"):
         encoders.build(dataclasses.replace(card, options={"features": 7}))
     with pytest.raises(UserError, match="did you mean rcf"):
         encoders.build("rfc")

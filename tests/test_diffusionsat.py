@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import CLIPTextConfig, CLIPTextModel
 
 import encoders
-from encoders.checkpoints import missing_files, weights_sha256
+from encoders.checkpoints import find, missing_files, weights_sha256
 from encoders.diffusionsat import METADATA_KEYS, OLD_VAE_NAMES, SCHEDULER, draw, load
 from encoders.errors import UserError
 from encoders.satdifuser import SatDiFuser
@@ -130,6 +130,10 @@ def root(weights: Path) -> Path:
     return weights / "satdifuser" / "resolution256"
 
 
+def declared(weights: Path) -> list[Path]:
+    return list(find(CARD, weights, 256).values())
+
+
 def as_bin(folder: Path, stem: str, name: str | None = None) -> None:
     tensors = load_file(folder / f"{stem}.safetensors")
     torch.save(tensors, (folder / stem).with_name(f"{name or Path(stem).name}.bin"))
@@ -179,13 +183,13 @@ def test_prompt_is_the_last_hidden_state_padded_as_the_special_tokens_say(releas
     prefix = "text_model." if next(iter(model.state_dict())).startswith("text_model.") else ""
     stored = load_file(root(released) / f"{TEXT}.safetensors")
     model.load_state_dict({name: stored["text_model." + name.removeprefix(prefix)] for name in model.state_dict()})
-    parts = load(root(released), "checkpoint-150000/unet", "A AT", guided=True)
+    parts = load(root(released), declared(released), "checkpoint-150000/unet", "A AT", guided=True)
     for embedding, tokens in ((parts.prompt, [7, 1, 4, 8]), (parts.negative, [7, 8])):
         ids = torch.tensor([tokens + [0] * (77 - len(tokens))])
         with torch.no_grad():
             assert embedding is not None
             assert torch.equal(embedding, model(input_ids=ids).last_hidden_state)
-    assert load(root(released), "checkpoint-150000/unet", "A AT", guided=False).negative is None
+    assert load(root(released), declared(released), "checkpoint-150000/unet", "A AT", guided=False).negative is None
 
 
 def test_guidance_brings_the_negative_prompt(released: Path) -> None:
@@ -309,3 +313,16 @@ def test_drawn_weights_are_the_same_whatever_was_drawn_before() -> None:
 def test_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UserError, match=r"options\.architecture: sizes do not fit"):
         draw(Architecture(unet=(10, 10, 10, 10)), 0)
+
+
+def test_a_file_that_the_key_does_not_hash_is_not_read(released: Path, copy: Path) -> None:
+    before = weights_sha256(CARD, copy, 256)
+    expected = build(copy).prompt
+    altered = load_file(root(copy) / f"{TEXT}.safetensors")
+    save_file(
+        {name: tensor + 1 for name, tensor in altered.items()}, root(copy) / "text_encoder/pytorch_model.safetensors"
+    )
+    tokenizer = {"version": "1.0", "model": {"type": "WordLevel", "vocab": {"!": 0}, "unk_token": "!"}}
+    write(root(copy) / "tokenizer/tokenizer.json", tokenizer)
+    assert weights_sha256(CARD, copy, 256) == before
+    assert torch.equal(build(copy).prompt, expected)

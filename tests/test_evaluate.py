@@ -149,7 +149,7 @@ def test_without_weights_satdifuser_says_what_is_missing_and_where_it_comes_from
     )
     for part in ("resolution256", "13756199", "checkpoint-150000/unet", "--demo"):
         assert part in line
-    assert not (tmp_path / "records").exists()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_one_class_eurosat_ends_in_one_line(
@@ -162,15 +162,30 @@ def test_one_class_eurosat_ends_in_one_line(
     assert "only class 0 (AnnualCrop)" in line
 
 
-def test_real_segmentation_files_read_and_say_that_their_probe_is_missing(
-    demo: Path, capsys: pytest.CaptureFixture[str], geobench_real: Path
-) -> None:
+def test_real_segmentation_files_are_trained_on_and_scored(demo: Path, geobench_real: Path) -> None:
     code = run(
         demo, "--encoder", "imagestats", "--dataset", "m-chesapeake,m-SA-crop-type", "--data-root", str(geobench_real),
-        "--output", str(demo / "segmentation"),
+        "--protocol", "smoke", "--probe", "linear", "--output", str(demo / "segmentation"),
     )  # fmt: skip
-    assert code == 2
-    assert capsys.readouterr().err.count("impossible: ") == 2
+    assert code == 0
+    store = RecordStore(demo / "segmentation")
+    for record in store:
+        predictions = np.load(store.predictions_path(record.key), allow_pickle=False)
+        assert predictions["masks"].dtype == np.uint8
+        assert predictions["masks"].shape == (record.score.n_test, 256, 256)
+        right = predictions["confusions"].sum(0).trace() / predictions["confusions"].sum()
+        assert record.score.metrics["pixel_accuracy"] == pytest.approx(right)
+        assert not record.ranked
+
+
+@pytest.mark.parametrize("fusion", ["mean", "gw", "lw", "moe"])
+def test_every_fuser_trains_on_satdifusers_features(demo: Path, tmp_path: Path, fusion: str) -> None:
+    arguments = ("--demo", "--encoder", "satdifuser_tiny", "--fusion", fusion, "--protocol", "smoke", "--seeds", "2")
+    assert run(demo, *arguments, "--device", "cpu", "--output", str(tmp_path)) == 0
+    records = list(RecordStore(tmp_path))
+    assert sorted(record.run.seed for record in records) == [0, 1]
+    assert len({record.predictions_sha256 for record in records}) == 2
+    assert all(record.cost.trained_parameters > 0 for record in records)
 
 
 def test_every_dataset_of_the_real_files_can_be_previewed(
@@ -189,7 +204,9 @@ def test_every_dataset_of_the_real_files_can_be_previewed(
             str(demo / "seen"),
         )
         assert run(demo, *arguments) == 0
-        picture = np.asarray(Image.open(demo / "seen" / "preview" / f"satdifuser-{dataset}-rgb.png"))
+        picture = np.asarray(
+            Image.open(demo / "seen" / "preview" / f"satdifuser-satdifuser-{dataset}-rgb-corrected.png")
+        )
         assert picture.shape[0] == 256
         assert picture.std() > 5
     assert "The picture the model sees" in capsys.readouterr().out
@@ -262,7 +279,13 @@ def test_a_dry_run_says_what_would_run_and_writes_nothing(
     assert run(demo, *arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 24
-    assert any("waits for weights" in line for line in lines)
+    assert all("waits" in line for line in lines)
+    assert (
+        run(demo, "--demo", "--encoder", "satdifuser,imagestats", "--dry-run", "--output", str(demo / "results")) == 0
+    )
+    waiting, done = capsys.readouterr().out.splitlines()
+    assert "waits for weights" in waiting
+    assert "done; 3 bands" in done
     assert not (tmp_path / "no").exists()
 
 
@@ -282,21 +305,29 @@ def test_the_doctor_names_what_is_missing_and_what_brings_it(demo: Path, capsys:
         (("--encoder", "imagestats"), "--dataset NAME"),
         (("--encoder", "imagestats,imagestats", "--dataset", "m-eurosat"), "once"),
         (("--demo", "--bands", "infrared"), "'infrared'"),
-        (("--demo", "--fusion", "gw"), "'gw'"),
+        (("--demo", "--fusion", "gv"), "'gv'"),
         (("--demo", "--seeds", "x"), "invalid int value"),
         (("--demo", "--nonsense"), "--nonsense"),
         (("--demo", "--encoder", "rcf", "--partition", "0.03x_train"), "0.03x_train"),
         (("--demo", "batch_sise=3"), "did you mean batch_size"),
-        (("--demo", "--encoder", "imagestats", "--probe", "upernet"), "no probe 'upernet'"),
+        (("--demo", "--encoder", "imagestats", "--probe", "upernet"), "does not fit"),
+        (("--demo", "--encoder", "imagestats", "--probe", "knn", "--fusion", "gw"), "choose --fusion none"),
         (("report", "--output", "/nowhere"), "no records"),
         (("list", "planets"), "invalid choice"),
+        (("lst",), "no command 'lst'"),
+        (("--demo", "--encoder", "rcf", "encoder.options.kernel_size=0"), "kernel_size is 0"),
+        (("--demo", "--encoder", "rcf", "encoder.options.kernel_size=99"), "smaller than kernel_size"),
+        (("--demo", "--encoder", "imagestats", "precision=bfloat16"), "leave precision at float32"),
+        (("--demo", "--output", "/dev/null"), "/dev/null"),
+        (("--demo", "--output", "/dev/null/deeper"), "cannot be written"),
+        (("--demo", "--output", ""), "--output is empty"),
         (("preview", "imagestats", "m-eurosatt"), "did you mean m-eurosat"),
     ],
 )
 def test_a_wrong_command_line_is_one_line_of_error(
     demo: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, arguments: tuple[str, ...], part: str
 ) -> None:
-    output = () if "--output" in arguments or arguments[0] == "list" else ("--output", str(tmp_path))
+    output = () if "--output" in arguments or arguments[0] in ("list", "lst") else ("--output", str(tmp_path))
     assert part in refused(demo, capsys, *arguments, *output)
     assert not list(tmp_path.rglob("*.json"))
 
@@ -347,3 +378,39 @@ def test_a_damaged_record_is_named(demo: Path, capsys: pytest.CaptureFixture[str
     line = refused(demo, capsys, "report", "--output", str(tmp_path))
     assert path.name in line
     assert "score.metrics" in line
+
+
+@pytest.mark.parametrize("damage", ["record", "predictions"])
+def test_a_damaged_result_is_made_anew_by_the_same_command(demo: Path, tmp_path: Path, damage: str) -> None:
+    arguments = ("--demo", "--encoder", "imagestats", "--output", str(tmp_path), *SHORT)
+    assert run(demo, *arguments) == 0
+    store = RecordStore(tmp_path)
+    (record,) = store
+    path = store.path(record.key) if damage == "record" else store.predictions_path(record.key)
+    path.write_bytes(path.read_bytes()[:100])
+    assert run(demo, *arguments) == 0
+    (again,) = RecordStore(tmp_path)
+    assert (again.run, again.score, again.predictions_sha256) == (record.run, record.score, record.predictions_sha256)
+
+
+def test_a_bug_in_one_cell_never_stops_the_others(
+    demo: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import encoders.baselines
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("made up")
+
+    monkeypatch.setattr(encoders.baselines.ImageStats, "_body", broken)
+    line = refused(tmp_path, capsys, "--demo", "--encoder", "imagestats,rcf", "--output", str(tmp_path), *SHORT)
+    assert "ZeroDivisionError (made up)" in line
+    assert [record.run.encoder for record in RecordStore(tmp_path)] == ["rcf"]
+    (kept,) = (tmp_path / "errors").iterdir()
+    assert "Traceback" in kept.read_text()
+
+
+def test_what_enters_a_number_enters_the_key(demo: Path, tmp_path: Path) -> None:
+    arguments = ("--demo", "--encoder", "imagestats", "--output", str(tmp_path), *SHORT)
+    assert run(demo, *arguments) == 0
+    assert run(demo, *arguments, "dataset.groups.by=sample") == 0
+    assert sorted(record.score.n_groups for record in RecordStore(tmp_path)) == [4, 51]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.atomic import remove_litter, write_atomically
+from benchmark.atomic import _host, remove_litter, write_atomically
 from benchmark.records import SCHEMA, RecordStore
 from encoders.errors import UserError
 from tests.record_factory import PREDICTIONS, RUN, make_record
@@ -171,7 +171,7 @@ def test_a_process_killed_while_writing_leaves_the_old_record_or_the_new_or_none
 
 
 def test_litter_of_a_running_process_and_files_of_others_are_left_alone(tmp_path):
-    running, gone = tmp_path / f".a.json.{os.getpid()}.tmp", tmp_path / ".a.json.999999999.tmp"
+    running, gone = tmp_path / f".a.json.{_host()}.{os.getpid()}.tmp", tmp_path / f".a.json.{_host()}.999999999.tmp"
     others = tmp_path / "notes.tmp"
     for path in (running, gone, others):
         path.write_text("")

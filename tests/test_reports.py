@@ -13,7 +13,8 @@ from rich.console import Console
 from encoders.errors import UserError
 from reports import latex, leaderboard
 from reports.console import print_leaderboard, print_table
-from reports.tables import letter, tables
+from reports.table import letter
+from reports.tables import tables
 from tests.record_factory import RUN, make_record
 
 THREE = [

@@ -1,0 +1,68 @@
+"""Decoder = fuser + head: an encoder's maps -> logits. The one kind of module that is trained by gradient."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from decoders.fuser import Fuser
+from decoders.heads import LinearSegmentation, PooledClassifier
+from decoders.neck import Neck
+from decoders.upernet import UPerNet
+
+Size = tuple[int, int]
+
+
+class Decoder(nn.Module):
+    """A fuser and what makes logits of its maps.
+
+    Attributes:
+        fuser: of an encoder's levels and views.
+        neck: rescales fused maps into UPerNet's pyramid; None for heads that take them as they are.
+        head: called with the maps, and for segmentation the labels' size.
+    """
+
+    def __init__(self, fuser: Fuser, head: nn.Module, neck: Neck | None = None) -> None:
+        super().__init__()
+        self.fuser = fuser
+        self.neck = neck
+        self.head = head
+
+    def forward(self, maps: Sequence[Tensor], size: Size | None = None) -> Tensor:
+        """Logits.
+
+        Args:
+            maps: one tensor a level, finest first, each (B, views, channels, H_l, W_l), any floating dtype.
+            size: the labels' native (height, width) for segmentation; None for classification.
+
+        Returns:
+            (B, classes) or (B, classes, *size) float32.
+        """
+        fused = self.fuser(maps)
+        if self.neck is not None:
+            fused = self.neck(fused)
+        logits: Tensor = self.head(fused) if size is None else self.head(fused, size)
+        return logits
+
+    def auxiliary_loss(self) -> Tensor | None:
+        """What the fuser's latest training call adds to the loss, handed over once; None for nothing."""
+        return self.fuser.auxiliary_loss()
+
+
+def pooled_decoder(fuser: Fuser, num_classes: int) -> Decoder:
+    """A classifier on pooled maps: added where the fuser's maps lie in one space, concatenated elsewhere."""
+    return Decoder(fuser, PooledClassifier(fuser.widths, num_classes, add=fuser.additive))
+
+
+def upernet_decoder(
+    fuser: Fuser, num_classes: int, *, channels: int, dropout: float, generator: torch.Generator
+) -> Decoder:
+    """UPerNet behind the neck; dropout is drawn from `generator`."""
+    neck = Neck(fuser.strides, fuser.widths)
+    head = UPerNet(neck.widths, num_classes, channels=channels, dropout=dropout, generator=generator)
+    return Decoder(fuser, head, neck)
+
+
+def linear_decoder(fuser: Fuser, num_classes: int) -> Decoder:
+    """A 1x1 convolution on the finest fused map, for segmentation."""
+    return Decoder(fuser, LinearSegmentation(fuser.strides, fuser.widths, num_classes))

@@ -1,0 +1,132 @@
+"""Protocols: the YAMLs are whole, what is not built is refused, and the hash follows the numbers."""
+
+import dataclasses
+from typing import Literal, get_args, get_origin, get_type_hints
+
+import pytest
+import yaml
+
+import configs
+from benchmark import configuration, datasets, inputs, metrics
+from benchmark.protocol import LABELS, LogGrid, Protocol
+from encoders.errors import UserError
+
+NAMES = ("frozen", "frozen_quick", "smoke")
+RULES = [
+    name
+    for name, hint in get_type_hints(Protocol).items()
+    if get_origin(hint) is Literal and isinstance(get_args(hint)[0], str)
+]
+
+
+def protocol(name: str = "frozen", *overrides: str) -> Protocol:
+    return configuration.compose(
+        encoders=["imagestats"],
+        dataset_choice="real-chesapeake-patches",
+        probe=None,
+        protocol=name,
+        settings={},
+        overrides=list(overrides),
+    ).protocol
+
+
+@pytest.fixture(scope="module")
+def frozen() -> Protocol:
+    return protocol()
+
+
+def test_every_protocol_of_the_config_folder_is_valid_and_named_after_its_file() -> None:
+    assert set(NAMES) <= set(configuration.choices("protocol"))
+    found = {name: protocol(name) for name in NAMES}
+    assert [found[name].name for name in NAMES] == list(NAMES)
+    assert len({one.hash for one in found.values()}) == len(NAMES)
+
+
+def test_frozen_is_decision_two() -> None:
+    one = protocol()
+    assert (one.optimizer, one.weight_decay, one.decoder_batch) == ("adamw", 0.05, 16)
+    assert one.learning_rates == (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+    assert (one.epochs, one.min_steps, one.warmup_fraction, one.seeds) == (50, 3000, 0.05, 5)
+    assert (one.fuser_width, one.upernet_channels, one.augmentation) == (384, 512, "none")
+    assert one.linear_c == LogGrid(1e-6, 1e4, 21)
+
+
+def test_budgets_are_marked_and_differ_from_frozen_where_they_say() -> None:
+    def differing(name: str) -> set[str]:
+        base, other = protocol(), protocol(name)
+        names = [field.name for field in dataclasses.fields(base)]
+        return {name for name in names if getattr(base, name) != getattr(other, name)}
+
+    labels = {"name", "title", "budget"}
+    assert differing("frozen_quick") == labels | {"learning_rates", "seeds", "epochs", "min_steps"}
+    cut = {"fuser_width", "fuser_norm_groups", "upernet_channels", "linear_c", "train_bootstraps", "test_bootstraps"}
+    assert differing("smoke") == differing("frozen_quick") | cut | {"ranked"}
+    assert [protocol(name).budget for name in NAMES] == ["paper", "quick", "smoke"]
+    assert not protocol("smoke").ranked
+
+
+def test_epochs_last_at_least_the_minimum_of_steps(frozen: Protocol) -> None:
+    assert frozen.total_epochs(20000) == 50
+    assert frozen.steps_per_epoch(270) == 17
+    assert frozen.total_epochs(270) == 177  # 177 x 17 = 3009 steps
+    assert frozen.total_epochs(1) == 3000
+
+
+def test_what_the_protocol_states_is_what_the_code_holds(frozen: Protocol) -> None:
+    assert frozen.missing_bands_ranked + 1 == inputs.MARKED_FROM
+    assert frozen.multi_label_threshold == metrics.THRESHOLD
+    for name in datasets.names():
+        one = datasets.dataset(name)
+        stated = frozen.multi_label_metric if one.multilabel else frozen.single_label_metric
+        assert one.metric == (frozen.segmentation_metric if one.task == "segmentation" else stated)
+
+
+def test_the_hash_changes_with_every_number_and_with_no_label(frozen: Protocol) -> None:
+    for field in dataclasses.fields(Protocol):
+        changed = dataclasses.replace(frozen)
+        # Past the checks: what other value a rule takes some day is not the point here.
+        object.__setattr__(changed, field.name, "another")
+        assert (changed.hash == frozen.hash) == (field.name in LABELS), field.name
+
+
+def test_the_file_of_frozen_states_every_field() -> None:
+    stated = yaml.safe_load((configs.ROOT / "protocol" / "frozen.yaml").read_text())
+    assert set(stated) == {field.name for field in dataclasses.fields(Protocol)}
+
+
+@pytest.mark.parametrize("field", RULES)
+def test_a_rule_that_is_not_built_is_refused(field: str) -> None:
+    with pytest.raises(UserError, match=f"'{field}' is 'unheard-of'"):
+        protocol("frozen", f"protocol.{field}=unheard-of")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("refit_on_validation=true", "'refit_on_validation' is True; choose from: False"),
+        ("missing_bands_ranked=3", "'missing_bands_ranked' is 3; choose from: 2"),
+        ("learning_rates=[]", "learning_rates is .*ascending"),
+        ("learning_rates=[1e-3,1e-4]", "learning_rates is .*ascending"),
+        ("learning_rates=[1e-3,1e-3]", "learning_rates is .*each once"),
+        ("learning_rates=[0]", "positive rates"),
+        ("seeds=0", "seeds is 0; it must be at least 1"),
+        ("decoder_batch=0", "decoder_batch is 0"),
+        ("epochs=0", "epochs is 0"),
+        ("min_steps=-1", "min_steps is -1; it must be at least 0"),
+        ("weight_decay=-1", "weight_decay is -1"),
+        ("warmup_fraction=1", "warmup_fraction is 1"),
+        ("upernet_dropout=1", "upernet_dropout is 1"),
+        ("patience=0", "patience is 0; choose 1 epoch or more, or null"),
+        ("fuser_width=100", "fuser_width is 100; choose a multiple of 128"),
+        ("multi_label_threshold=0.4", "multi_label_threshold is 0.4; 0.5 is the only one built"),
+        ("epoch=3", "unknown key 'epoch'; did you mean epochs"),
+    ],
+)
+def test_a_wrong_value_is_one_sentence(override: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        protocol("frozen", f"protocol.{override}")
+
+
+def test_patience_may_be_none_or_a_number() -> None:
+    assert protocol().patience is None
+    assert protocol("frozen", "protocol.patience=10").patience == 10
