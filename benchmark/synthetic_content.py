@@ -140,7 +140,7 @@ def _bands(
         reflectance[band.band] = np.clip(value + 0.005 * rng.standard_normal(size), 0.02, 0.9)
     if {"B08", "B8A"} <= reflectance.keys():
         reflectance["B8A"] = reflectance["B08"] + 0.002 * rng.standard_normal(size)
-    return {band.name: _stored(dataset, band, reflectance, rng) for band in dataset.bands}
+    return {band.name: stored(dataset, band, reflectance, rng) for band in dataset.bands}
 
 
 def _look(dataset: Dataset, band: int, label: int | np.ndarray) -> float | np.ndarray:
@@ -154,10 +154,10 @@ def _look(dataset: Dataset, band: int, label: int | np.ndarray) -> float | np.nd
     return shown
 
 
-def _stored(
+def stored(
     dataset: Dataset, band: StoredBand, reflectance: dict[str, np.ndarray], rng: np.random.Generator
 ) -> np.ndarray:
-    """A band's pixels in its unit and dtype."""
+    """A band's pixels in its unit and dtype, from reflectances (H, W) by what a band really is."""
     if band.band == "NEON":
         return rng.integers(0, 10000, (40, 40, 369)).astype("i2")
     if band.band == "CHM":

@@ -86,3 +86,10 @@ def test_an_unknown_option_names_the_nearest() -> None:
         encoders.build(dataclasses.replace(card, options={"features": 7}))
     with pytest.raises(UserError, match="did you mean rcf"):
         encoders.build("rfc")
+
+
+def test_random_convolutional_features_equal_torchgeos() -> None:
+    models = pytest.importorskip("torchgeo.models", reason="torchgeo is not installed (extra `torchgeo`)")
+    images = torch.randn(3, 3, 20, 20)
+    theirs = models.RCF(in_channels=3, features=512, kernel_size=3, bias=-1.0, seed=42)(images)
+    torch.testing.assert_close(encoders.build("rcf", channels=3)(images).embedding, theirs, rtol=1e-5, atol=1e-6)

@@ -414,3 +414,14 @@ def test_what_enters_a_number_enters_the_key(demo: Path, tmp_path: Path) -> None
     assert run(demo, *arguments) == 0
     assert run(demo, *arguments, "dataset.groups.by=sample") == 0
     assert sorted(record.score.n_groups for record in RecordStore(tmp_path)) == [4, 51]
+
+
+def test_truncated_features_are_named_and_never_read_as_zeros(
+    demo: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    arguments = ("--demo", "--encoder", "imagestats", "--probe", "knn")
+    assert run(tmp_path, *arguments, "--output", str(tmp_path / "first")) == 0
+    for path in (tmp_path / "features").rglob("embedding.npy"):
+        path.write_bytes(path.read_bytes()[:300])
+    line = refused(tmp_path, capsys, *arguments, "--output", str(tmp_path / "second"))
+    assert "embedding.npy: damaged feature files" in line

@@ -19,14 +19,8 @@ import numpy as np
 
 from benchmark import datasets
 from benchmark.datasets import Dataset, StoredBand
+from benchmark.synthetic_content import LABEL_DTYPES, stored
 
-DTYPES = {
-    **{"m-eurosat": "i2", "m-SA-crop-type": "i2", "m-brick-kiln": "f8", "m-bigearthnet": "f4"},
-    **{"m-so2sat": "f4", "m-cashew-plant": "f4", "m-chesapeake": "f4"},
-}
-"""Stored dtype of pixels; uint8 elsewhere."""
-
-LABEL_DTYPES = {"m-cashew-plant": "i8", "m-chesapeake": "i8", "m-SA-crop-type": "i2"}
 DATED_BANDS = ("m-forestnet", "m-cashew-plant", "m-nz-cattle")
 DATED_LABEL = ("m-nz-cattle",)
 DATE = datetime.date(2017, 1, 1)
@@ -105,7 +99,7 @@ def make_sample(
         reflectance[band.band] = np.clip(value + 0.005 * rng.standard_normal((height, width)), 0.02, 0.9)
     if {"B08", "B8A"} <= reflectance.keys():
         reflectance["B8A"] = reflectance["B08"] + 0.002 * rng.standard_normal((height, width))
-    return {band.name: _stored(dataset, band, reflectance, rng) for band in dataset.bands}, label
+    return {band.name: stored(dataset, band, reflectance, rng) for band in dataset.bands}, label
 
 
 def _label(dataset: Dataset, index: int, rng: np.random.Generator) -> tuple[int | np.ndarray, np.ndarray]:
@@ -126,32 +120,6 @@ def _label(dataset: Dataset, index: int, rng: np.random.Generator) -> tuple[int 
 def _texture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     coarse = rng.standard_normal((height // 8 + 2, width // 8 + 2))
     return np.kron(coarse, np.ones((8, 8)))[:height, :width]
-
-
-def _stored(
-    dataset: Dataset, band: StoredBand, reflectance: dict[str, np.ndarray], rng: np.random.Generator
-) -> np.ndarray:
-    """A band's pixels in its unit and dtype, from reflectances by what a band really is."""
-    if band.band == "NEON":
-        return rng.integers(0, 10000, (40, 40, 369)).astype("i2")
-    if band.band == "CHM":
-        return rng.uniform(0, 30, (40, 40, 1)).astype("f4")
-    value = reflectance[band.band]
-    if band.band == "CLOUD":
-        value = np.zeros(value.shape)
-    elif band.band == "B10":
-        value = 12 + 20 * value
-    elif band.band.startswith("TCI_"):
-        source = {"R": "B04", "G": "B03", "B": "B02"}[band.band[-1]]
-        value = np.clip(reflectance[source] * 1020, 0, 255)
-    elif band.unit == "power":
-        value = value * rng.exponential(size=value.shape)
-    elif band.unit is None:
-        value = rng.normal(0, value)
-    else:
-        scale = {"dn": 10000, "reflectance": 1, "byte": 255, "dn8": 255, "unit": 1}[band.unit]
-        value = np.clip(value * scale, 0, scale)
-    return value.astype(DTYPES.get(dataset.name, "u1"))
 
 
 def write_sample(path: Path, dataset: Dataset, bands: dict[str, np.ndarray], label: int | np.ndarray) -> None:
