@@ -90,7 +90,7 @@ def _keys(pixels: np.ndarray) -> np.ndarray:
     bits = np.ascontiguousarray(pixels).view(kind).astype(np.uint64)
     # Odd constants of splitmix64; arithmetic is modulo 2^64.
     one, two = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
-    mixed = np.zeros(bits.shape[1:], np.uint64)
+    mixed: np.ndarray = np.zeros(bits.shape[1:], np.uint64)
     for band in bits:
         mixed = (mixed ^ band) * one
         mixed ^= mixed >> np.uint64(29)
