@@ -1,6 +1,6 @@
 """Trained decoders: a bank of every learning rate and seed, validation choosing the rate, test scored per seed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import numpy as np
@@ -64,8 +64,8 @@ def train_and_score(
             generator=generator,
         )
 
-    def shown(epochs: Callable[..., object], total: int) -> Callable[..., object]:
-        return progress.track(epochs, f"training {fusion} {name}, epochs", total=total)  # type: ignore[arg-type,return-value]
+    def shown(epochs: Iterable[int], total: int) -> Iterable[int]:
+        return progress.track(epochs, f"training {fusion} {name}, epochs", total=total)
 
     selection = select(
         training.train(
@@ -77,7 +77,7 @@ def train_and_score(
             labels["valid"],
             protocol=protocol,
             device=device,
-            progress=shown,  # type: ignore[arg-type]
+            progress=shown,
         )
     )
     choice = selection.choices[fusion]
