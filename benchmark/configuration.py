@@ -11,7 +11,7 @@ from typing import Any, Literal
 import configs
 from benchmark import datasets
 from benchmark.datasets import BandNames, Dataset
-from benchmark.inputs import FILLS, Track
+from benchmark.inputs import Track, check_fills
 from benchmark.protocol import Protocol
 from encoders import names as encoder_names
 from encoders.errors import UserError, nearest, strict, validate
@@ -53,9 +53,7 @@ class Settings:
     memory_budget_gb: float
 
     def __post_init__(self) -> None:
-        for rule in self.missing_bands:
-            if rule not in (*FILLS, "error"):
-                raise UserError(f"missing_bands: unknown rule '{rule}'; {nearest(rule, (*FILLS, 'error'))}")
+        check_fills(self.missing_bands)
         for name in ("seeds", "batch_size"):
             given = getattr(self, name)
             if given is not None and given < 1:

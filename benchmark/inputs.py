@@ -121,6 +121,17 @@ class InputPlan:
         return f"{mark}{here}" + (f", {filled}" if filled else "")
 
 
+def check_fills(rules: Sequence[str]) -> None:
+    """Check fill rules.
+
+    Raises:
+        UserError: an unknown one; names the nearest.
+    """
+    for rule in rules:
+        if rule not in (*FILLS, "error"):
+            raise UserError(f"missing_bands: unknown rule '{rule}'; {nearest(rule, (*FILLS, 'error'))}")
+
+
 def plan(
     dataset: Dataset,
     spec: InputSpec,
@@ -140,9 +151,7 @@ def plan(
         ImpossibleError: nothing sensible can be fed; says why.
         UserError: a band is missing and no rule applies, or a unit has no value rule; names the fix.
     """
-    for rule in missing_bands:
-        if rule not in (*FILLS, "error"):
-            raise UserError(f"missing_bands: unknown rule '{rule}'; {nearest(rule, (*FILLS, 'error'))}")
+    check_fills(missing_bands)
     reason = spec.impossible.get(dataset.name) or spec.impossible.get(dataset.sensor)
     if reason:
         raise ImpossibleError(f"{spec.title} on {dataset.name} is impossible: {reason}")
