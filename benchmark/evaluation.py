@@ -153,7 +153,7 @@ def evaluate(resolved: Resolved, places: Places) -> list[Record]:
     reset_peak_memory(device)
     encoder = build(
         cell.card,
-        channels=len(plan.channels),
+        bands=[channel.wanted for channel in plan.channels],
         image_size=plan.side,
         weights_dir=places.weights_dir,
         precision=cell.settings.precision,

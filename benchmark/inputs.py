@@ -174,7 +174,7 @@ def plan(
         dataset=dataset,
         title=spec.title,
         channels=channels,
-        side=spec.side(max(dataset.image_size)),
+        side=spec.side(max(dataset.image_size), dataset.task),
         authority="authors" if spec.authors == "all" or dataset.name in spec.authors else "ours",
         notes=tuple(dict.fromkeys(channel.rule.note for channel in channels if channel.rule.note)),
         value_range=spec.value_range,
@@ -201,7 +201,7 @@ def _channel(
     wanted: Band, spec: InputSpec, dataset: Dataset, offers: list[_Offer], missing_bands: Sequence[str]
 ) -> Channel:
     bands = [band for band, *_ in offers]
-    told = Band(wanted.name, wanted.common, spec.wavelengths_um.get(wanted.name, wanted.wavelength_um))
+    told = Band(wanted.name, wanted.common, spec.wavelength(wanted))
     match = find(wanted, bands)
     if match is not None:
         _, stored, index = offers[bands.index(match)]

@@ -6,6 +6,7 @@
 Importing this package loads no deep-learning framework; building an encoder does.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 import configs
+from encoders.bands import Band
 from encoders.errors import UserError, nearest, validate
 from encoders.spec import EncoderCard, InputSpec
 
@@ -64,14 +66,14 @@ def inputs_of(passport: EncoderCard) -> InputSpec:
     Raises:
         UserError: no such profile.
     """
-    spec = input_spec(passport.inputs)
-    return spec if passport.image_size is None else replace(spec, image_size=passport.image_size)
+    spec, side = input_spec(passport.inputs), passport.image_size
+    return spec if side is None else replace(spec, image_size=side, segmentation_size=side)
 
 
 def build(
     encoder: str | EncoderCard,
     *,
-    channels: int = 3,
+    bands: Sequence[Band] | None = None,
     image_size: int | None = None,
     weights_dir: Path | None = None,
     precision: str = "float32",
@@ -80,7 +82,7 @@ def build(
 
     Args:
         encoder: a name (`configs/encoder/NAME.yaml`) or a card whose options were changed.
-        channels: input channels C, for encoders that take any number of them.
+        bands: what the C input channels hold, for encoders that take any; default the bands it was trained on.
         image_size: side in pixels of the images to come; default the encoder's own.
         weights_dir: folder that holds the released weights.
         precision: dtype of the frozen weights, `float32` or `bfloat16`.
@@ -95,6 +97,11 @@ def build(
     spec = inputs_of(passport)
     side = image_size or spec.side(256)
     built: Encoder = getattr(import_module(module), cls).from_card(
-        passport, spec, channels=channels, image_size=side, weights_dir=weights_dir, precision=precision
+        passport,
+        spec,
+        bands=spec.usual_bands() if bands is None else tuple(bands),
+        image_size=side,
+        weights_dir=weights_dir,
+        precision=precision,
     )
     return built

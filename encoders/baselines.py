@@ -4,6 +4,7 @@
 Both give maps as well: the same description of every cell of grids of stride 4, 8, 16 and 32 pixels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from encoders.bands import Band
 from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level
 from encoders.errors import UserError, strict, validate
 
@@ -74,7 +76,7 @@ class ImageStats(Encoder):
         card: EncoderCard,
         inputs: InputSpec,
         *,
-        channels: int,
+        bands: Sequence[Band],
         image_size: int,
         weights_dir: Path | None,
         precision: str,
@@ -83,7 +85,7 @@ class ImageStats(Encoder):
         _check_precision(card, precision)
         if card.options:
             raise UserError(f"{card.name} has no options, got {', '.join(map(str, card.options))}; leave them out")
-        return cls(card, inputs, channels)
+        return cls(card, inputs, len(bands))
 
     def _body(self, stem: Tensor) -> Features:
         maps = tuple(describe(cells(stem, stride)).unsqueeze(1) for stride in STRIDES)
@@ -133,7 +135,7 @@ class RandomConvolutionalFeatures(Encoder):
         card: EncoderCard,
         inputs: InputSpec,
         *,
-        channels: int,
+        bands: Sequence[Band],
         image_size: int,
         weights_dir: Path | None,
         precision: str,
@@ -141,7 +143,7 @@ class RandomConvolutionalFeatures(Encoder):
         """Needs no weights."""
         _check_precision(card, precision)
         options = validate(RandomFeatureOptions, card.options, f"{card.name} options")
-        return cls(card, inputs, channels, options)
+        return cls(card, inputs, len(bands), options)
 
     def _body(self, stem: Tensor) -> Features:
         if min(stem.shape[-2:]) < self.kernel_size:

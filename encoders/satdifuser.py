@@ -5,7 +5,7 @@ and kept); at the saved steps the UNet looks at the noisy latent, and what its d
 residual blocks put out are the features (the body, one UNet call for all saved steps together).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from encoders import diffusion
+from encoders.bands import Band
 from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level
 from encoders.checkpoints import find
 from encoders.diffusionsat import Parts, draw, load
@@ -86,7 +87,7 @@ class SatDiFuser(Encoder):
         card: EncoderCard,
         inputs: InputSpec,
         *,
-        channels: int,
+        bands: Sequence[Band],
         image_size: int,
         weights_dir: Path | None,
         precision: str,
@@ -97,8 +98,8 @@ class SatDiFuser(Encoder):
             UserError: an option, size or precision that cannot be, or weights that are missing or damaged.
         """
         options = parse(card.options, f"{card.name}: options")
-        if channels != cls.channels:
-            raise UserError(f"{card.name}: looks at red, green and blue, not at {channels} channels; use bands=rgb")
+        if len(bands) != cls.channels:
+            raise UserError(f"{card.name}: looks at red, green and blue, not at {len(bands)} channels; use bands=rgb")
         if precision not in PRECISIONS:
             raise UserError(f"{card.name}: unknown precision '{precision}'; {nearest(precision, PRECISIONS)}")
         if card.weights.random:

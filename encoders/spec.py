@@ -3,7 +3,7 @@
 `EncoderCard` is its passport, `InputSpec` what it wants to be fed, `Level` one grid of its feature maps.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from encoders.bands import KNOWN, Band
@@ -17,6 +17,10 @@ dn8: digital numbers squeezed to 8 bit (assumed DN = v x 10,000/255); unit: 0..1
 """
 
 Sensor = Literal["sentinel2", "landsat8", "aerial"]
+Side = int | Literal["native", "256_or_512"]
+"""In pixels; `256_or_512` is 256 where the native side is at most 256, else 512."""
+
+Task = Literal["classification", "segmentation"]
 Operation = Literal["multiply", "divide", "clip", "zscore", "two_sigma", "eight_bit", "decibel", "true_colour"]
 Authority = Literal["authors", "ours"]
 
@@ -73,8 +77,8 @@ class InputSpec:
         authors: datasets whose rule is the authors' own choice (`all` where the rule needs no choice);
             elsewhere it is ours.
         any_subset: True where the encoder takes whichever of its bands there are (DOFA), so none is ever filled.
-        image_size: side in pixels the encoder is fed: a number, `native`, or `256_or_512` (256 where the native
-            side is at most 256, else 512).
+        image_size: side fed for classification, where each encoder gets the one it was pre-trained at.
+        segmentation_size: side fed for segmentation, where all get the same pixels, unless a model takes one size only.
         required: bands that nothing may stand in for.
         impossible: by sensor or dataset, the reason why nothing sensible can be fed.
         value_range: lowest and highest value the rules may give; None where unbounded (z-scores).
@@ -84,7 +88,8 @@ class InputSpec:
     title: str
     bands: dict[Sensor, tuple[str, ...] | Literal["all"]]
     rules: tuple[ValueRule, ...]
-    image_size: int | Literal["native", "256_or_512"]
+    image_size: Side
+    segmentation_size: Side = "256_or_512"
     authors: tuple[str, ...] | Literal["all"] = ()
     any_subset: bool = False
     required: tuple[str, ...] = ()
@@ -99,13 +104,26 @@ class InputSpec:
         names = self.bands.get(sensor, ())
         return None if names == "all" else tuple(KNOWN[name] for name in names)
 
-    def side(self, native: int) -> int:
+    def side(self, native: int, task: Task = "classification") -> int:
         """The side in pixels fed to the encoder for images of `native` pixels."""
-        if self.image_size == "native":
+        asked = self.image_size if task == "classification" else self.segmentation_size
+        if asked == "native":
             return native
-        if self.image_size == "256_or_512":
+        if asked == "256_or_512":
             return 256 if native <= 256 else 512
-        return self.image_size
+        return asked
+
+    def usual_bands(self) -> tuple[Band, ...]:
+        """The bands of the first sensor that has a list, in channel order; red, green and blue where none has."""
+        for sensor in self.bands:
+            wanted = self.wanted(sensor)
+            if wanted:
+                return tuple(replace(band, wavelength_um=self.wavelength(band)) for band in wanted)
+        return tuple(KNOWN[name] for name in ("red", "green", "blue"))
+
+    def wavelength(self, band: Band) -> float | None:
+        """The centre wavelength the encoder is told for a band, in micrometres; None for radar and pictures."""
+        return self.wavelengths_um.get(band.name, band.wavelength_um)
 
 
 @strict
@@ -136,7 +154,7 @@ class EncoderCard:
         adapter: which class puts it behind the interface (`encoders.ADAPTERS`).
         inputs: the file in `configs/inputs/` that says what it is fed.
         options: arguments of the adapter's constructor.
-        image_size: side in pixels it is fed, where it isn't what `inputs` says.
+        image_size: side in pixels it is fed whatever the task, where it isn't what `inputs` says.
         version: raised by hand whenever the same image would give other numbers; part of a run's key.
         role: `model`, `floor` (a trivial baseline) or `control` (an ablated model).
         parameters: number of frozen parameters at full size; None if it depends on the input.

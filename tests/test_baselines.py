@@ -6,13 +6,16 @@ import torch
 from torch.nn import functional as F
 
 import encoders
+from encoders.bands import KNOWN
 from encoders.baselines import cells
 from encoders.errors import UserError
+
+BANDS = tuple(KNOWN[name] for name in ("red", "green", "blue", "nir"))
 
 
 def test_image_statistics_equal_numpys() -> None:
     images = torch.rand(3, 2, 20, 28)
-    features = encoders.build("imagestats", channels=2)(images)
+    features = encoders.build("imagestats", bands=BANDS[:2])(images)
     for image in range(3):
         for channel in range(2):
             pixels = images[image, channel].numpy()
@@ -24,7 +27,7 @@ def test_image_statistics_equal_numpys() -> None:
 
 def test_maps_of_image_statistics_are_statistics_of_each_cell() -> None:
     images = torch.rand(1, 1, 32, 32)
-    features = encoders.build("imagestats", channels=1)(images)
+    features = encoders.build("imagestats", bands=BANDS[:1])(images)
     assert [tuple(level.shape) for level in features.maps] == [(1, 1, 9, side, side) for side in (8, 4, 2, 1)]
     assert features.maps[0][0, 0, 0, 2, 3] == pytest.approx(float(images[0, 0, 8:12, 12:16].mean()))
     assert features.maps[1][0, 0, 3, 1, 0] == pytest.approx(float(images[0, 0, 8:16, 0:8].max()))
@@ -42,13 +45,13 @@ def test_random_convolutional_features_follow_torchgeos_definition() -> None:
     weight = torch.randn(256, 3, 3, 3, generator=generator)
     response = F.conv2d(images, weight, torch.full((256,), -1.0))
     expected = torch.cat((response.relu().mean((2, 3)), (-response).relu().mean((2, 3))), dim=1)
-    given = encoders.build("rcf", channels=3)(images).embedding
+    given = encoders.build("rcf")(images).embedding
     torch.testing.assert_close(given, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["imagestats", "rcf"])
 def test_same_image_same_features_in_any_batch(name: str) -> None:
-    encoder = encoders.build(name, channels=4)
+    encoder = encoders.build(name, bands=BANDS)
     images = torch.rand(5, 4, 24, 24)
     together = encoder(images)
     for index in range(5):
@@ -67,11 +70,11 @@ def test_same_image_same_features_in_any_batch(name: str) -> None:
 )
 def test_a_sealed_encoder_refuses_what_it_cannot_read(images: torch.Tensor, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        encoders.build("imagestats", channels=3)(images)
+        encoders.build("imagestats")(images)
 
 
 def test_an_encoder_stays_frozen_and_in_eval_mode() -> None:
-    encoder = encoders.build("rcf", channels=3).train()
+    encoder = encoders.build("rcf").train()
     assert not encoder.training
     assert not any(parameter.requires_grad for parameter in encoder.parameters())
 
@@ -92,4 +95,4 @@ def test_random_convolutional_features_equal_torchgeos() -> None:
     models = pytest.importorskip("torchgeo.models", reason="torchgeo is not installed (extra `torchgeo`)")
     images = torch.randn(3, 3, 20, 20)
     theirs = models.RCF(in_channels=3, features=512, kernel_size=3, bias=-1.0, seed=42)(images)
-    torch.testing.assert_close(encoders.build("rcf", channels=3)(images).embedding, theirs, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(encoders.build("rcf")(images).embedding, theirs, rtol=1e-5, atol=1e-6)

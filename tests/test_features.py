@@ -59,7 +59,7 @@ def parts(split: Split, name: str) -> tuple[Encoder, inputs.InputTransform]:
 
 @functools.cache
 def built(name: str) -> Encoder:
-    return encoders.build(name, channels=3, image_size=SIDE)
+    return encoders.build(name, image_size=SIDE)
 
 
 def moments(split: Split) -> dict[str, ingest.BandStatistics]:

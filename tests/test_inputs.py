@@ -303,3 +303,19 @@ def test_a_constant_band_cannot_be_standardised() -> None:
     transform = inputs.InputTransform(plan, statistics(std=0.0))
     with pytest.raises(UserError, match="constant over the train split"):
         transform(np.zeros((1, 3, 8, 8), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("profile", "dataset", "side"),
+    [
+        ("croma_optical", "m-eurosat", 120),
+        ("croma_optical", "m-cashew-plant", 256),
+        ("satmae_rgb", "m-NeonTree", 512),
+        ("satdifuser", "m-NeonTree", 512),
+        ("floor", "m-NeonTree", 400),
+    ],
+)
+def test_classification_is_fed_at_the_pretraining_size_and_masks_at_the_same_for_all(
+    profile: str, dataset: str, side: int
+) -> None:
+    assert planned(profile, dataset).side == side

@@ -9,6 +9,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor
 
 import encoders
+from encoders.bands import KNOWN
 from encoders.diffusionsat import SCHEDULER, Parts
 from encoders.errors import UserError
 from encoders.satdifuser import SCALING, SatDiFuser
@@ -297,7 +298,7 @@ def test_inputs_that_cannot_be_are_refused(tiny: SatDiFuser, images: Tensor) -> 
     with pytest.raises(UserError, match="latents of 2 steps where 3 are saved"):
         tiny.body(torch.zeros(1, 2, 4, 8, 8))
     with pytest.raises(UserError, match="not at 9 channels"):
-        encoders.build(CARD, channels=9)
+        encoders.build(CARD, bands=list(KNOWN.values())[:9])
     with pytest.raises(UserError, match="unknown precision 'bfloat61'; did you mean bfloat16"):
         build(precision="bfloat61")
     card = encoders.card("satdifuser")
