@@ -11,7 +11,7 @@ alternatives (`a.safetensors | a.bin`, the first that exists is used) and end in
 import hashlib
 import json
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 DIGESTS = ".sha256.json"
 """Name of the digest cache in a weights folder: gigabytes are hashed once, not once a run."""
+DEEPEST = 3
+"""Dictionaries in dictionaries of released files: no more than two (CROMA's)."""
 
 
 def _wanted(card: EncoderCard, size: int) -> list[tuple[list[str], bool]]:
@@ -90,7 +92,7 @@ def weights_sha256(card: EncoderCard, weights_dir: Path | None, size: int) -> di
     assert weights_dir is not None
     digests = _digests(weights_dir, files)
     for path, published in card.weights.sha256.items():
-        if digests.get(path, published) != published:
+        if not digests.get(path, published).startswith(published):
             raise UserError(
                 f"{weights_dir / path}: its sha256 is {digests[path][:12]}... where {published[:12]}... is "
                 "published; the download is damaged or another release: download it again"
@@ -144,8 +146,13 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def load_tensors(path: Path) -> "dict[str, Tensor]":
-    """A flat file of named tensors, on the CPU: `.safetensors`, else torch's own format, weights only.
+def load_tensors(path: Path, *, part: str = "", plain: Sequence[type] = ()) -> "dict[str, Tensor]":
+    """Named tensors of a file, on the CPU: `.safetensors`, else torch's own format, weights only.
+
+    Args:
+        part: the entry of the outermost dictionary that holds the weights (`model` beside `optimizer`); a file
+            without it is taken for the weights themselves. Names in other nested dictionaries are joined by `/`.
+        plain: classes that hold no more than plain data, allowed beside tensors.
 
     Raises:
         UserError: the file is damaged, or holds anything but named tensors (which is never executed).
@@ -155,11 +162,13 @@ def load_tensors(path: Path) -> "dict[str, Tensor]":
     import torch
     from safetensors.torch import load_file
 
+    content: Any
     try:
         if path.suffix == ".safetensors":
             content = load_file(path, device="cpu")
         else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals(list(plain)):
+                content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}); check the file") from None
     except pickle.UnpicklingError:
@@ -168,11 +177,25 @@ def load_tensors(path: Path) -> "dict[str, Tensor]":
         ) from None
     except Exception as error:  # a damaged file can raise nearly anything in its reader
         raise UserError(f"{path}: damaged ({type(error).__name__}); download it again") from None
+    if part and isinstance(content, dict) and isinstance(content.get(part), dict):
+        content = content[part]
+    flat = _flat(content)
     if not isinstance(content, dict) or not all(
-        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in content.items()
+        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in flat.items()
     ):
         raise UserError(f"{path}: holds something else than named tensors; download it again from its publisher")
-    return content
+    return {name.removeprefix(f"{part}/") if part else name: tensor for name, tensor in flat.items()}
+
+
+def _flat(content: object, prefix: str = "", depth: int = 0) -> dict[str, Any]:
+    """Nested dictionaries as one, names joined by `/`; what is no dictionary of names stays as it is."""
+    # A hostile file can hold a dictionary that holds itself.
+    if depth == DEEPEST or not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        return {prefix.removesuffix("/"): content}
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        flat |= _flat(value, f"{prefix}{name}/", depth + 1)
+    return flat
 
 
 def fit(model: "nn.Module", state: "Mapping[str, Tensor]", where: str | Path, *, drop: Collection[str] = ()) -> None:

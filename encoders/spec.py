@@ -135,7 +135,7 @@ class Weights:
         files: paths under the weights folder (patterns: see `encoders.checkpoints`); empty where none are needed.
         source: a sentence that says where they are published.
         random: True where the weights are drawn from a seed; such rows are marked and never ranked.
-        sha256: by path, where published.
+        sha256: by path, where published; of some no more than the first digits are.
     """
 
     files: tuple[str, ...] = ()

@@ -1,5 +1,6 @@
 """Weights on disk: found or named, hashed once, loaded without running anything, refused unless they fit."""
 
+import argparse
 import pickle
 import subprocess
 import sys
@@ -81,6 +82,7 @@ def test_digest_cache_that_cannot_be_written_is_done_without(folder: Path) -> No
 def test_published_digest_must_agree(folder: Path) -> None:
     digest = sha256(b"m/unet/w.bin").hexdigest()
     assert weights_sha256(card(sha256={"m/unet/w.bin": digest}), folder, 256)["m/unet/w.bin"] == digest
+    assert weights_sha256(card(sha256={"m/unet/w.bin": digest[:8]}), folder, 256)["m/unet/w.bin"] == digest
     with pytest.raises(UserError, match=r"w\.bin: its sha256 is .* download it again"):
         weights_sha256(card(sha256={"m/unet/w.bin": "0" * 64}), folder, 256)
 
@@ -142,7 +144,7 @@ def test_hostile_pickle_executes_nothing(tmp_path: Path, how: str) -> None:
     assert not marker.exists()
 
 
-@pytest.mark.parametrize("content", [[torch.zeros(1)], {"a": 3}, {"a": {"b": torch.zeros(1)}}, {1: torch.zeros(1)}])
+@pytest.mark.parametrize("content", [[torch.zeros(1)], {"a": 3}, {"a": {"b": 3}}, {1: torch.zeros(1)}])
 def test_file_of_something_else_is_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "w.bin")
     with pytest.raises(UserError, match="something else than named tensors"):
@@ -177,3 +179,25 @@ def test_tensors_must_fit_name_by_name() -> None:
 def test_long_lists_of_faults_are_cut() -> None:
     with pytest.raises(UserError, match="missing: weight, bias, running_mean and 2 more"):
         fit(nn.BatchNorm1d(3), {}, "f.bin")
+
+
+def test_nested_dictionaries_are_joined_and_one_part_can_be_taken(tmp_path: Path) -> None:
+    one, other = torch.ones(2), torch.zeros(3)
+    torch.save({"a": {"w": one}, "b": {"w": other}}, tmp_path / "two.pt")
+    assert set(load_tensors(tmp_path / "two.pt")) == {"a/w", "b/w"}
+    kept = {"model": {"w": one}, "optimizer": {"w": other}, "epoch": 3, "args": argparse.Namespace(lr=1.0)}
+    torch.save(kept, tmp_path / "training.pt")
+    with pytest.raises(UserError, match="more than tensors"):
+        load_tensors(tmp_path / "training.pt", part="model")
+    assert set(load_tensors(tmp_path / "training.pt", part="model", plain=[argparse.Namespace])) == {"w"}
+    save_file({"model/w": one}, tmp_path / "flat.safetensors")
+    assert set(load_tensors(tmp_path / "flat.safetensors", part="model")) == {"w"}
+
+
+def test_a_dictionary_that_holds_itself_or_numbers_is_refused(tmp_path: Path) -> None:
+    endless: dict[str, Any] = {"w": torch.ones(1)}
+    endless["self"] = endless
+    for content in (endless, {1: torch.ones(1)}, {"a": {1: torch.ones(1)}}):
+        torch.save(content, tmp_path / "odd.pt")
+        with pytest.raises(UserError, match="something else than named tensors"):
+            load_tensors(tmp_path / "odd.pt")
