@@ -136,12 +136,18 @@ class Weights:
         source: a sentence that says where they are published.
         random: True where the weights are drawn from a seed; such rows are marked and never ranked.
         sha256: by path, where published; of some no more than the first digits are.
+        urls: by path, where `evaluate.py fetch` gets it.
+        bytes: by path, exact size where published.
+        gigabytes: of all files together, about.
     """
 
     files: tuple[str, ...] = ()
     source: str = ""
     random: bool = False
     sha256: dict[str, str] = field(default_factory=dict)
+    urls: dict[str, str] = field(default_factory=dict)
+    bytes: dict[str, int] = field(default_factory=dict)
+    gigabytes: float | None = None
 
 
 @strict
