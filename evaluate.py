@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from benchmark.configuration import Request
     from benchmark.places import Places
 
-DEMO = {"encoder": "imagestats,rcf,satdifuser_tiny", "dataset": "real-chesapeake-patches"}
+DEMO = (
+    ("imagestats,rcf,satdifuser_tiny", "real-chesapeake-patches", "frozen"),
+    ("imagestats,satdifuser_tiny-gw", "real-neontree-crops", "demo"),
+)
+"""Rows, dataset and protocol of the bundled samples: the protocol runs on a CPU in a minute."""
+FROZEN = "frozen"
 USER_ERROR = 2
 STOPPED = 130
 
@@ -90,7 +95,7 @@ def _run_options(run: Parser) -> None:
 
 
 def _list_options(listing: Parser) -> None:
-    listing.add_argument("what", choices=("encoders", "datasets", "probes", "protocols"))
+    listing.add_argument("what", choices=("encoders", "fusions", "datasets", "probes", "protocols"))
     listing.add_argument("--dataset", metavar="NAME", help="with encoders: what each would be fed on it")
 
 
@@ -132,10 +137,12 @@ def _profile_options(profile: Parser) -> None:
 
 
 def _grid_options(run: Parser) -> None:
-    run.add_argument("--encoder", metavar="A,B", help="encoders, see `list encoders`")
+    run.add_argument("--encoder", metavar="A,B-gw", help="encoders, or rows ENCODER-FUSION; see `list encoders`")
     run.add_argument("--dataset", metavar="NAME,...", help="datasets, or classification, segmentation, all")
     run.add_argument("--probe", metavar="NAME", help="linear, knn or upernet (default: linear; upernet on masks)")
-    run.add_argument("--fusion", metavar="A,B", help="fusers: none, mean, concat, gw, lw, moe (default: none)")
+    run.add_argument(
+        "--fusion", metavar="A,B", help="fusers of encoders without one, see `list fusions` (default: none)"
+    )
     run.add_argument("--seeds", type=int, metavar="N", help="seeds of trained decoders (default: the protocol's)")
     run.add_argument("--partition", metavar="NAME", help="default, or GEO-Bench's 0.01x_train ... 1.00x_train")
     _shared_options(run)
@@ -143,7 +150,7 @@ def _grid_options(run: Parser) -> None:
 
 def _shared_options(command: Parser) -> None:
     command.add_argument("--bands", metavar="TRACK", help="rgb or authors (default: rgb)")
-    command.add_argument("--protocol", default="frozen", metavar="NAME", help="see `list protocols`")
+    command.add_argument("--protocol", metavar="NAME", help="see `list protocols` (default: frozen)")
     command.add_argument("--device", metavar="NAME", help="auto, cpu or cuda (default: auto)")
     command.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides of any config value")
 
@@ -157,16 +164,13 @@ def _place_options(command: Parser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from benchmark import evaluation, sweep
-    from encoders.errors import UserError
+    from benchmark import sweep
+    from benchmark.cells import cells as cells_of
 
-    if options.demo:
-        options.encoder = options.encoder or DEMO["encoder"]
-        options.dataset = options.dataset or DEMO["dataset"]
-    if not options.encoder or not options.dataset:
-        raise UserError("say what to evaluate: --encoder NAME --dataset NAME, or --demo; `list` shows what there is")
-    request = _compose(options, options.encoder, options.dataset, options.probe)
-    cells, places = evaluation.cells(request), _places(options)
+    cells = []
+    for rows, dataset, protocol in _asked(options):
+        cells += cells_of(_compose(options, rows, dataset, options.probe, protocol))
+    places = _places(options)
     if options.dry_run:
         print("\n".join(sweep.plan_lines(cells, places)))
         return 0
@@ -186,6 +190,18 @@ def _run(options: argparse.Namespace) -> int:
     if finished:
         print(f"Look at {options.output}/leaderboard.csv and {options.output}/leaderboard.tex")
     return USER_ERROR if any(result.outcome == "failed" for result in results) or not finished else 0
+
+
+def _asked(options: argparse.Namespace) -> list[tuple[str, str, str]]:
+    """Rows, dataset and protocol of each grid to run: as the options say, as the demo does where they are silent."""
+    from encoders.errors import UserError
+
+    if options.demo and not options.dataset:
+        return [(options.encoder or rows, data, options.protocol or protocol) for rows, data, protocol in DEMO]
+    rows = options.encoder or (DEMO[0][0] if options.demo else "")
+    if not rows or not options.dataset:
+        raise UserError("say what to evaluate: --encoder NAME --dataset NAME, or --demo; `list` shows what there is")
+    return [(rows, options.dataset, options.protocol or FROZEN)]
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -211,13 +227,12 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _preview(options: argparse.Namespace) -> int:
-    from benchmark import evaluation, preview
+    from benchmark import preview
+    from benchmark.cells import cells
     from reports.console import print_table
 
-    request = _compose(options, options.encoder, options.dataset, None)
-    cells = [evaluation.Cell(card, one, request.probe_for(one), request.protocol, request.settings)
-             for card in request.encoders for one in request.datasets]  # fmt: skip
-    for cell in cells:
+    request = _compose(options, options.encoder, options.dataset, None, options.protocol or FROZEN)
+    for cell in cells(request):
         shown = preview.preview(cell, _places(options))
         print_table(shown.header, shown.rows)
         print("\n".join(shown.lines))
@@ -259,17 +274,17 @@ def _fetch(options: argparse.Namespace) -> int:
     return 0
 
 
-def _compose(options: argparse.Namespace, encoders: str, dataset: str, probe: str | None) -> "Request":
+def _compose(options: argparse.Namespace, encoders: str, dataset: str, probe: str | None, protocol: str) -> "Request":
     from benchmark import configuration
 
     given = {name: getattr(options, name, None) for name in ("bands", "partition", "seeds", "device")}
     fusion = getattr(options, "fusion", None)
     return configuration.compose(
-        encoders=_names("--encoder", encoders),
-        fusions=_names("--fusion", fusion) if fusion else (),
+        rows=_names("--encoder", encoders),
+        fusions=_names("--fusion", fusion) if fusion else ("none",),
         dataset_choice=dataset,
         probe=probe,
-        protocol=options.protocol,
+        protocol=protocol,
         settings={name: value for name, value in given.items() if value is not None},
         overrides=options.overrides,
     )

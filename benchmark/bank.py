@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmark.metrics import Array
+from benchmark.counts import Array
 from benchmark.prediction import UNFINISHED, Prediction, Task
 from benchmark.protocol import Protocol
 from decoders.decoder import Decoder
@@ -148,7 +148,8 @@ class Trainee:
             reason=self.reason,
             trained_parameters=sum(parameter.numel() for parameter in self.parameters),
         )
-        return Trained(self.member, outcome, None if diverged else self.decoder.eval())
+        # Off the device: a bank holds many, of which few are scored.
+        return Trained(self.member, outcome, None if diverged else self.decoder.eval().cpu())
 
     def _diverge(self, reason: str) -> None:
         self._end("diverged", f"{reason}, at learning rate {self.member.learning_rate:g}")

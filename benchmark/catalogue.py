@@ -7,6 +7,7 @@ import yaml
 import configs
 import encoders
 from benchmark import configuration, datasets, inputs
+from benchmark.rows import fusion_names
 from encoders.errors import UserError
 from encoders.spec import EncoderCard
 
@@ -54,8 +55,16 @@ def list_protocols(_: str | None = None) -> Rows:
     return ["protocol", "what"], [[protocol["name"], protocol["title"]] for protocol in read]
 
 
+def list_fusions(_: str | None = None) -> Rows:
+    """Name, what it is and where it is from."""
+    folder = configs.ROOT / "fusion"
+    read = [yaml.safe_load((folder / f"{name}.yaml").read_text()) for name in fusion_names()]
+    return ["fusion", "what", "source"], [[fusion["name"], fusion["title"], fusion["source"]] for fusion in read]
+
+
 LISTS: dict[str, Callable[[str | None], Rows]] = {
     "encoders": list_encoders,
+    "fusions": list_fusions,
     "datasets": list_datasets,
     "probes": list_probes,
     "protocols": list_protocols,

@@ -13,14 +13,13 @@ from benchmark import datasets
 from benchmark.datasets import BandNames, Dataset
 from benchmark.inputs import Track, check_fills
 from benchmark.protocol import Protocol
-from encoders import names as encoder_names
+from benchmark.rows import Fusion, split
 from encoders.errors import UserError, nearest, strict, validate
 from encoders.spec import EncoderCard
 
-GROUPS = ("encoder", "dataset", "probe", "protocol")
+GROUPS = ("encoder", "fusion", "dataset", "probe", "protocol")
 DEFAULT_PROBE = {"classification": "linear", "segmentation": "upernet"}
 Tier = Literal["maps", "stem", "none"]
-Fusion = Literal["none", "mean", "concat", "gw", "lw", "moe"]
 
 
 @strict
@@ -39,7 +38,6 @@ class Probe:
 class Settings:
     """The options of a run beside its groups; what each means stands in `configs/config.yaml`."""
 
-    fusion: Fusion
     bands: Track
     band_names: BandNames
     missing_bands: tuple[str, ...]
@@ -65,17 +63,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Request:
-    """A grid of runs, composed and checked: every encoder on every dataset, with every fuser.
-
-    Attributes:
-        settings: with the first of the fusers.
-        fusions: the fusers asked for.
-    """
+    """A grid of runs, composed and checked: every row (an encoder with a fuser) on every dataset."""
 
     settings: Settings
-    fusions: tuple[Fusion, ...]
     protocol: Protocol
-    encoders: tuple[EncoderCard, ...]
+    rows: tuple[tuple[EncoderCard, Fusion], ...]
     datasets: tuple[Dataset, ...]
     probe: Probe | None
 
@@ -87,7 +79,7 @@ class Request:
         """
         if self.probe is None:
             return load_probe(DEFAULT_PROBE[dataset.task])
-        if self.probe.name == "knn" and set(self.fusions) != {"none"}:
+        if self.probe.name == "knn" and any(fusion.kind != "none" for _, fusion in self.rows):
             raise UserError("kNN takes the encoder's embedding, which nothing is fused in; choose --fusion none")
         if dataset.task not in self.probe.tasks:
             fitting = [name for name in choices("probe") if dataset.task in load_probe(name).tasks]
@@ -118,46 +110,52 @@ def load_probe(name: str) -> Probe:
 
 def compose(
     *,
-    encoders: Sequence[str],
+    rows: Sequence[str],
     dataset_choice: str,
     probe: str | None,
     protocol: str,
     settings: Mapping[str, object],
     overrides: Sequence[str],
-    fusions: Sequence[str] = (),
+    fusions: Sequence[str] = ("none",),
 ) -> Request:
     """Compose a request from options and Hydra overrides.
 
     Args:
+        rows, fusions: as `benchmark.rows.split`.
         settings: values of `Settings` fields given as options.
-        fusions: fusers, each a row of the grid; none takes the config's.
         overrides: Hydra overrides; one into a group (`encoder.options.prompt=...`) applies to each choice of it.
 
     Raises:
         UserError: an unknown name, key or value; names the nearest.
     """
-    for name in encoders:
-        _known("encoder", name, encoder_names())
+    named = split(rows, fusions)
     _known("protocol", protocol, choices("protocol"))
     if probe is not None:
         _known("probe", probe, choices("probe"))
     for override in overrides:
         _check_override(override)
     chosen = datasets.select(dataset_choice)
-    if fusions:
-        settings = {**settings, "fusion": fusions[0]}
     options = [f"{key}={_literal(value)}" for key, value in settings.items()]
     fixed = [f"protocol={protocol}", *([f"probe={probe}"] if probe else []), *options]
 
     with _hydra():
-        base = _composed([f"encoder={encoders[0]}", f"dataset={chosen[0]}", *fixed], overrides)
-        cards = [base["encoder"]] + [
-            _composed([f"encoder={name}", f"dataset={chosen[0]}", *fixed], overrides)["encoder"]
-            for name in encoders[1:]
-        ]
+        base = _composed([f"encoder={named[0][0]}", f"dataset={chosen[0]}", f"fusion={named[0][1]}", *fixed], overrides)
+        cards, fusers = {}, {}
+        for encoder, fusion in named:
+            if encoder in cards and fusion in fusers:
+                continue
+            choice = [f"encoder={encoder}", f"dataset={chosen[0]}", f"fusion={fusion}", *fixed]
+            composed = _composed(choice, overrides)
+            cards[encoder] = validate(EncoderCard, composed["encoder"], f"encoder {encoder}")
+            fusers[fusion] = validate(Fusion, composed["fusion"], f"fusion {fusion}")
         touched = any(override.lstrip("+~").startswith("dataset.") for override in overrides)
         described = (
-            [_composed([f"dataset={name}", f"encoder={encoders[0]}", *fixed], overrides)["dataset"] for name in chosen]
+            [
+                _composed([f"encoder={named[0][0]}", f"dataset={name}", f"fusion={named[0][1]}", *fixed], overrides)[
+                    "dataset"
+                ]
+                for name in chosen
+            ]
             if touched
             else []
         )
@@ -166,11 +164,9 @@ def compose(
     rules = validate(Protocol, base["protocol"], f"protocol {protocol}")
     return Request(
         settings=checked,
-        fusions=tuple(validate(Settings, {**plain, "fusion": name}, "options").fusion for name in fusions)
-        or (checked.fusion,),
         # Validation chooses one learning rate for all seeds: their number is part of the protocol.
         protocol=rules if checked.seeds is None else replace(rules, seeds=checked.seeds),
-        encoders=tuple(validate(EncoderCard, card, f"encoder {card.get('name')}") for card in cards),
+        rows=tuple((cards[encoder], fusers[fusion]) for encoder, fusion in named),
         datasets=tuple(validate(Dataset, one, f"dataset {one.get('name')}") for one in described)
         or tuple(datasets.dataset(name) for name in chosen),
         probe=validate(Probe, base["probe"], f"probe {probe}") if probe else None,

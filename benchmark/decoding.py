@@ -1,118 +1,146 @@
-"""Trained decoders: a bank of every learning rate and seed, validation choosing the rate, test scored per seed."""
+"""Trained decoders: a bank of every fuser, rate and seed; validation chooses the rate, test is scored a seed."""
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 import torch
 
-from benchmark import metrics, progress, training
-from benchmark.bank import Trained
+from benchmark import progress, training
+from benchmark.bank import Member, Trained
 from benchmark.features import SplitFeatures
 from benchmark.ingest import OpenDataset
-from benchmark.measured import Measured, classification_predictions, npz, scored
+from benchmark.measured import Fitted, Measured, classification, segmentation
 from benchmark.prediction import Prediction, Task, headline
 from benchmark.protocol import Protocol
 from benchmark.selection import select
 from decoders.decoder import Decoder, linear_decoder, pooled_decoder, upernet_decoder
 from decoders.fusion import build_fuser
 from encoders.base import Encoder
+from encoders.errors import UserError
 
 Kind = Literal["single_label", "multi_label", "segmentation"]
 
+BYTES_A_PARAMETER = 20
+"""Float32 weights, gradient, AdamW's two moments and the best epoch's weights."""
+
 
 def train_and_score(
-    name: str,
-    fusion: str,
-    options: Mapping[str, object],
+    head: str,
+    fusers: Mapping[str, Mapping[str, object]],
     encoder: Encoder,
     data: OpenDataset,
     protocol: Protocol,
     features: Mapping[str, SplitFeatures],
     device: str,
-) -> dict[int, Measured]:
-    """Train a decoder's bank on the features of a frozen encoder.
+    memory_bytes: int,
+) -> dict[str, dict[int, Measured] | UserError]:
+    """Train the decoders of several fusers on one stream of a frozen encoder's features.
 
     Args:
-        name: `linear` or `upernet`.
-        fusion, options: the fuser and its options.
+        head: `linear` or `upernet`.
+        fusers: kind and options of each (`Run.fuser`), by the row's name for it.
         features: of every split, with maps.
+        memory_bytes: that decoders in training may take; a bank of more is trained in several passes.
 
     Returns:
-        What each seed of the chosen learning rate measured on test.
-
-    Raises:
-        UserError: the fuser doesn't fit the encoder, or no learning rate trained every seed.
+        By name, what each seed of the chosen learning rate measured on test, or why nothing could be: the
+        fuser doesn't fit the encoder, or no learning rate trained every seed.
     """
-    dataset, labels = data.dataset, {split: found.labels for split, found in data.splits.items()}
+    task = _task(data, protocol)
+    builds: dict[str, Callable[[torch.Generator], Decoder]] = {}
+    found: dict[str, dict[int, Measured] | UserError] = {}
+    sizes = {}
+    for name, fuser in fusers.items():
+        build = functools.partial(_decoder, head, fuser, encoder, data, protocol)
+        try:
+            sizes[name] = _parameters(build)
+        except UserError as error:
+            found[name] = error
+        else:
+            builds[name] = build
+    trained: list[Trained] = []
+    for bank in _passes(training.members(builds, protocol), sizes, memory_bytes):
+        trained += training.train(
+            bank, task, features["train"], features["valid"], protocol=protocol, device=device,
+            progress=lambda epochs, total: progress.track(epochs, f"training {' '.join(builds)}, epochs", total=total),
+        )  # fmt: skip
+    selection = select(trained)
+    found |= selection.failures
+    for name, choice in selection.choices.items():
+        measured = {}
+        for one in choice.chosen:
+            prediction = selection.score_chosen(
+                one, task, features["test"], batch_size=protocol.decoder_batch, device=device
+            )
+            measured[one.member.seed] = _measured(data, protocol, one, prediction, choice.flags)
+        found[name] = measured
+    return found
+
+
+def _task(data: OpenDataset, protocol: Protocol) -> Task:
+    dataset = data.dataset
     kind: Kind = "segmentation" if dataset.task == "segmentation" else "single_label"
     kind = "multi_label" if dataset.multilabel else kind
     ignored = dataset.no_data if protocol.no_data == "ignored" else None
-    task = Task(kind, dataset.num_classes, headline(kind, dataset.metric, dataset.no_data), ignored)
+    return Task(kind, dataset.num_classes, headline(kind, dataset.metric, dataset.no_data), ignored)
 
-    def build(generator: torch.Generator) -> Decoder:
-        fuser = build_fuser(fusion, encoder.levels, encoder.views, options)
-        if kind != "segmentation":
-            return pooled_decoder(fuser, dataset.num_classes)
-        if name == "linear":
-            return linear_decoder(fuser, dataset.num_classes)
-        return upernet_decoder(
-            fuser,
-            dataset.num_classes,
-            channels=protocol.upernet_channels,
-            dropout=protocol.upernet_dropout,
-            generator=generator,
-        )
 
-    def shown(epochs: Iterable[int], total: int) -> Iterable[int]:
-        return progress.track(epochs, f"training {fusion} {name}, epochs", total=total)
-
-    selection = select(
-        training.train(
-            training.members({fusion: build}, protocol),
-            task,
-            features["train"],
-            labels["train"],
-            features["valid"],
-            labels["valid"],
-            protocol=protocol,
-            device=device,
-            progress=shown,
-        )
+def _decoder(
+    head: str,
+    options: Mapping[str, object],
+    encoder: Encoder,
+    data: OpenDataset,
+    protocol: Protocol,
+    generator: torch.Generator,
+) -> Decoder:
+    kept = {key: value for key, value in options.items() if key != "kind"}
+    fuser = build_fuser(str(options["kind"]), encoder.levels, encoder.views, kept)
+    classes = data.dataset.num_classes
+    if data.dataset.task == "classification":
+        return pooled_decoder(fuser, classes)
+    if head == "linear":
+        return linear_decoder(fuser, classes)
+    return upernet_decoder(
+        fuser, classes, channels=protocol.upernet_channels, dropout=protocol.upernet_dropout, generator=generator
     )
-    choice = selection.choices[fusion]
-    measured = {}
-    for trained in choice.chosen:
-        prediction = selection.score_chosen(
-            trained, task, features["test"], labels["test"], batch_size=protocol.decoder_batch, device=device
-        )
-        measured[trained.member.seed] = _measured(data, protocol, trained, prediction, choice.flags)
-    return measured
+
+
+def _parameters(build: Callable[[torch.Generator], Decoder]) -> int:
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in build(torch.Generator()).parameters())
+
+
+def _passes(bank: Sequence[Member], sizes: Mapping[str, int], memory_bytes: int) -> Iterator[list[Member]]:
+    """The members, as many at a time as the memory holds, at least one."""
+    together: list[Member] = []
+    taken = 0
+    for member in bank:
+        needed = BYTES_A_PARAMETER * sizes[member.name]
+        if together and taken + needed > memory_bytes:
+            yield together
+            together, taken = [], 0
+        together.append(member)
+        taken += needed
+    if together:
+        yield together
 
 
 def _measured(
     data: OpenDataset, protocol: Protocol, trained: Trained, prediction: Prediction, flags: tuple[str, ...]
 ) -> Measured:
-    dataset, test, outcome = data.dataset, data.splits["test"], trained.outcome
-    if prediction.scores is not None:
-        found = metrics.classification_metrics(prediction.scores, test.labels, dataset.multilabel)
-        counts = metrics.group_counts(dataset.metric, prediction.scores, test.labels, test.groups)
-        predictions = classification_predictions(data, prediction.scores)
-    else:
-        assert prediction.confusions is not None
-        assert prediction.masks is not None
-        found = metrics.segmentation_metrics(prediction.confusions.sum(axis=0), dataset.no_data)
-        counts = metrics.group_counts(dataset.metric, prediction.confusions, None, test.groups, dataset.no_data)
-        predictions = npz(
-            masks=prediction.masks, confusions=prediction.confusions, groups=test.groups, samples=np.array(test.samples)
-        )
-    score = scored(
-        data,
-        protocol,
-        np.random.default_rng([protocol.bootstrap_seed, outcome.seed]),
-        metrics_by_name=found,
-        counts=counts[None],
+    outcome = trained.outcome
+    rng = np.random.default_rng([protocol.bootstrap_seed, outcome.seed])
+    fitted = Fitted(
         validation=float(outcome.validation or 0.0),
         chosen={"learning_rate": outcome.learning_rate, "best_epoch": float(outcome.best_epoch or 0)},
+        trained_parameters=outcome.trained_parameters,
+        flags=flags,
     )
-    return Measured(score, predictions, outcome.trained_parameters, flags)
+    if prediction.scores is not None:
+        return classification(data, protocol, rng, fitted, [prediction.scores])
+    assert prediction.confusions is not None
+    assert prediction.masks is not None
+    assert prediction.calibration is not None
+    return segmentation(data, protocol, rng, fitted, prediction.confusions, prediction.masks, prediction.calibration)

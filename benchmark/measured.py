@@ -1,78 +1,129 @@
-"""What measuring a test split gives, whoever predicted it."""
+"""What measuring a test split gives, whoever predicted it: a Score with its interval, and the predictions' bytes."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark import metrics, statistics
+from benchmark import calibration, counts, metrics, statistics
 from benchmark.ingest import OpenDataset
 from benchmark.protocol import Protocol
 from benchmark.records import Score
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A score, and what it was computed from.
+class Fitted:
+    """What is known of a fit before test is looked at.
 
     Attributes:
-        predictions: the bytes of an .npz file.
+        validation: the headline metric on validation; `chosen`: what was chosen by it.
         flags: what a reader of the number must know of the fit, a sentence each.
     """
 
-    score: Score
-    predictions: bytes
+    validation: float
+    chosen: dict[str, float]
     trained_parameters: int
     flags: tuple[str, ...]
 
 
-def scored(
+@dataclass(frozen=True)
+class Measured:
+    """A fit, its score, and the bytes of an .npz file with what the score was computed from."""
+
+    fitted: Fitted
+    score: Score
+    predictions: bytes
+
+
+def classification(
+    data: OpenDataset, protocol: Protocol, rng: np.random.Generator, fitted: Fitted, scores: Sequence[np.ndarray]
+) -> Measured:
+    """Measure a classifier.
+
+    Args:
+        scores: (N, K) float32 on the test split of the reported fit, then of refits on bootstraps of train.
+    """
+    dataset, test = data.dataset, data.splits["test"]
+    reported, multilabel = scores[0], dataset.multilabel
+    score = _score(
+        data,
+        protocol,
+        rng,
+        fitted,
+        found=metrics.classification_metrics(reported, test.labels, multilabel),
+        group_counts=[counts.group_counts(dataset.metric, one, test.labels, test.groups) for one in scores],
+        confusion=metrics.classification_confusion(reported, test.labels, multilabel),
+        bins=calibration.classification_calibration(reported, test.labels, multilabel),
+    )
+    return Measured(fitted, score, _npz(data, scores=reported, labels=test.labels))
+
+
+def segmentation(
     data: OpenDataset,
     protocol: Protocol,
     rng: np.random.Generator,
-    *,
-    metrics_by_name: dict[str, float],
-    counts: np.ndarray,
-    validation: float,
-    chosen: dict[str, float],
-) -> Score:
-    """A Score with its interval.
+    fitted: Fitted,
+    confusions: np.ndarray,
+    masks: np.ndarray,
+    bins: np.ndarray,
+) -> Measured:
+    """Measure a segmentation.
 
     Args:
-        counts: (fits, test groups, M) additive counts of the headline metric, the reported fit first.
-        validation, chosen: the headline metric on validation, and what was chosen by it.
+        confusions: (N, K, K) int64 of the test split; masks: (N, H, W) uint8 predicted classes.
+        bins: counts of `benchmark.calibration`.
     """
     dataset, test = data.dataset, data.splits["test"]
+    whole = confusions.sum(axis=0)
+    found = metrics.segmentation_metrics(whole, dataset.no_data)
+    score = _score(
+        data,
+        protocol,
+        rng,
+        fitted,
+        found=found | {"ece": calibration.expected_calibration_error(bins)},
+        group_counts=[counts.group_counts(dataset.metric, confusions, None, test.groups, dataset.no_data)],
+        confusion=whole,
+        bins=bins,
+    )
+    return Measured(fitted, score, _npz(data, masks=masks, confusions=confusions))
+
+
+def _score(
+    data: OpenDataset,
+    protocol: Protocol,
+    rng: np.random.Generator,
+    fitted: Fitted,
+    *,
+    found: dict[str, float],
+    group_counts: Sequence[np.ndarray],
+    confusion: np.ndarray,
+    bins: np.ndarray,
+) -> Score:
+    dataset, test = data.dataset, data.splits["test"]
+    fits = np.stack(group_counts)
     interval = statistics.bootstrap_interval(
-        counts, dataset.metric, rng, samples=protocol.test_bootstraps, level=protocol.interval_level
+        fits, dataset.metric, rng, samples=protocol.test_bootstraps, level=protocol.interval_level
     )
     return Score(
         headline=dataset.metric,
-        metrics=metrics_by_name,
-        validation=validation,
-        chosen=chosen,
+        metrics=found,
+        validation=fitted.validation,
+        chosen=fitted.chosen,
         interval=interval,
-        group_counts=counts.tolist(),
+        group_counts=fits.tolist(),
+        confusion=confusion.tolist(),
+        calibration=bins.tolist(),
         n_groups=len(np.unique(test.groups)),
         n_train=len(data.splits["train"].samples),
         n_test=len(test.samples),
     )
 
 
-def npz(**arrays: np.ndarray) -> bytes:
-    """The arrays as a compressed .npz file, the same bytes for the same arrays."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+def _npz(data: OpenDataset, **arrays: np.ndarray) -> bytes:
+    """The arrays with test's groups and sample names as an .npz file, the same bytes for the same arrays."""
+    test, buffer = data.splits["test"], io.BytesIO()
+    named = {**arrays, "groups": test.groups, "samples": np.array(test.samples)}
+    np.savez_compressed(buffer, **named)  # type: ignore[arg-type]
     return buffer.getvalue()
-
-
-def classification_predictions(data: OpenDataset, scores: np.ndarray) -> bytes:
-    """Scores (N, K) float32 of the test split, with labels, groups and sample names."""
-    test = data.splits["test"]
-    return npz(scores=scores, labels=test.labels, groups=test.groups, samples=np.array(test.samples))
-
-
-def headline_of(data: OpenDataset, scores: np.ndarray, labels: np.ndarray) -> float:
-    """The dataset's headline metric of classification scores."""
-    found = metrics.classification_metrics(scores, labels, data.dataset.multilabel)
-    return found[data.dataset.metric]

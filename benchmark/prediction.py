@@ -13,25 +13,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmark import metrics
-from benchmark.metrics import Array
+from benchmark import counts
+from benchmark.calibration import calibration_counts
+from benchmark.counts import Array
 from decoders.decoder import Decoder
 from encoders.errors import UserError
 
 Headline = Callable[[Array, Array], float]
 """Scores (N, K) float32 and labels, or for segmentation confusions (N, K, K) int64 and masks -> higher is better."""
 
+CHECKED_AT_ONCE = 256
+"""Labels looked at together: masks of a whole split would fill memory."""
+
 UNFINISHED = "its predictions are NaN or infinite"
 
 
 class FeatureSource(Protocol):
-    """Stored features of a split."""
+    """Stored features of a split and its labels. Row r is image r // variants, flipped as r % variants says."""
+
+    @property
+    def variants(self) -> int:
+        """Stored copies of an image."""
 
     def __len__(self) -> int:
-        """Number of images."""
+        """Number of rows."""
+
+    def labels(self, rows: np.ndarray) -> Array:
+        """Labels of rows (B,) int64, in that order; see `Task.kind`."""
 
     def read(self, rows: np.ndarray) -> tuple[Tensor, ...]:
-        """Maps of the images `rows` (B,) int64, in that order: a level each, (B, views, channels, H_l, W_l)."""
+        """Maps of the rows (B,) int64, in that order: a level each, (B, views, channels, H_l, W_l)."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class Task:
     headline: Headline
     ignored: int | None = None
 
-    def check(self, source: FeatureSource, labels: Array, split: str) -> None:
+    def check(self, source: FeatureSource, split: str) -> None:
         """Check a split's labels.
 
         Raises:
@@ -60,14 +71,20 @@ class Task:
             raise UserError(f"the {split} split is empty; take a larger label fraction")
         expected = {"single_label": 1, "multi_label": 2, "segmentation": 3}[self.kind]
         highest = 1 if self.kind == "multi_label" else self.num_classes - 1
-        if len(labels) != len(source) or labels.ndim != expected:
-            raise ValueError(f"{split}: {self.kind} labels {labels.shape} for {len(source)} images")
-        if self.kind == "multi_label" and labels.shape[1] != self.num_classes:
-            raise ValueError(f"{split}: multi-label targets {labels.shape} for {self.num_classes} classes")
         if self.kind == "segmentation" and self.num_classes > 256:
             raise ValueError(f"{self.num_classes} classes do not fit masks of one byte")
-        if labels.min() < 0 or labels.max() > highest:
-            raise ValueError(f"{split}: labels must lie in [0, {highest}]")
+        for rows in batches(np.arange(len(source)), CHECKED_AT_ONCE):
+            labels = source.labels(rows)
+            if len(labels) != len(rows) or labels.ndim != expected:
+                raise ValueError(f"{split}: {self.kind} labels {labels.shape} for {len(rows)} images")
+            if self.kind == "multi_label" and labels.shape[1] != self.num_classes:
+                raise ValueError(f"{split}: multi-label targets {labels.shape} for {self.num_classes} classes")
+            if labels.min() < 0 or labels.max() > highest:
+                raise ValueError(f"{split}: labels must lie in [0, {highest}]")
+
+    def truth(self, source: FeatureSource) -> Array:
+        """What `headline` compares scores with: every label of a classification; confusions hold that of masks."""
+        return source.labels(np.arange(0 if self.kind == "segmentation" else len(source)))
 
     def logits(self, decoder: Decoder, maps: tuple[Tensor, ...], labels: Tensor) -> Tensor:
         """A decoder's logits: (B, K), or (B, K, H, W) at the labels' size."""
@@ -91,15 +108,8 @@ class Task:
 
 
 def headline(kind: str, name: str, no_data: int | None = None) -> Headline:
-    """The metric `name` of `benchmark.metrics` as a `Headline`; `no_data` as in `segmentation_metrics`."""
-
-    def of_segmentation(confusions: Array, _: Array) -> float:
-        return metrics.segmentation_metrics(confusions.sum(axis=0), no_data)[name]
-
-    def of_classification(scores: Array, labels: Array) -> float:
-        return metrics.classification_metrics(scores, labels, kind == "multi_label")[name]
-
-    return of_segmentation if kind == "segmentation" else of_classification
+    """The metric `name` of `benchmark.counts` as a `Headline`; `no_data` as in `segmentation_metrics`."""
+    return lambda scored, labels: counts.headline(name, scored, None if kind == "segmentation" else labels, no_data)
 
 
 @dataclass(frozen=True)
@@ -110,11 +120,13 @@ class Prediction:
         scores: (N, K) float32 probabilities; None for segmentation.
         confusions: (N, K, K) int64, an image's pixels by [truth, prediction]; None for classification.
         masks: (N, H, W) uint8 predicted classes; None for classification, and where they were not asked for.
+        calibration: (bins, 3) counts over the pixels that the loss counts (`benchmark.calibration`); None as masks.
     """
 
     scores: Array | None = None
     confusions: Array | None = None
     masks: Array | None = None
+    calibration: Array | None = None
 
     def headline(self, task: Task, labels: Array) -> float:
         """The headline metric against the split's labels."""
@@ -132,6 +144,7 @@ class Collector:
         self._finite: list[Tensor] = []
         self._gathered: list[Tensor] = []
         self._masks: list[Tensor] = []
+        self._calibration: list[Tensor] = []
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
         """Take a batch: logits as `Task.logits` gives them, and its labels."""
@@ -144,6 +157,9 @@ class Collector:
         if self.keep_masks:
             # To the host at once: a split of predicted masks is no small thing on a device.
             self._masks.append(predicted.to(torch.uint8).cpu())
+            counted = labels != -1 if self.task.ignored is None else labels != self.task.ignored
+            confidence, correct = logits.softmax(1).amax(1)[counted], (predicted == labels)[counted]
+            self._calibration.append(calibration_counts(confidence, correct))
 
     def finish(self) -> Prediction | None:
         """What was gathered; None where a logit was NaN or infinite."""
@@ -152,7 +168,10 @@ class Collector:
         gathered = torch.cat(self._gathered).cpu().numpy()
         if self.task.kind != "segmentation":
             return Prediction(scores=gathered)
-        return Prediction(confusions=gathered, masks=torch.cat(self._masks).numpy() if self.keep_masks else None)
+        if not self.keep_masks:
+            return Prediction(confusions=gathered)
+        calibration = torch.stack(self._calibration).sum(0).cpu().numpy()
+        return Prediction(confusions=gathered, masks=torch.cat(self._masks).numpy(), calibration=calibration)
 
 
 def confusions(predicted: Tensor, truth: Tensor, num_classes: int) -> Tensor:
@@ -169,42 +188,40 @@ def batches(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
         yield rows[start : start + size]
 
 
-def load(source: FeatureSource, labels: Array, rows: np.ndarray, device: str) -> tuple[tuple[Tensor, ...], Tensor]:
+def load(source: FeatureSource, rows: np.ndarray, device: str) -> tuple[tuple[Tensor, ...], Tensor]:
     """Maps (float32) and labels of a batch on the device, cast once for all who look at them."""
     maps = tuple(level.to(device, non_blocking=True).float() for level in source.read(rows))
-    return maps, torch.from_numpy(np.ascontiguousarray(labels[rows])).to(device, non_blocking=True)
+    return maps, torch.from_numpy(np.ascontiguousarray(source.labels(rows))).to(device, non_blocking=True)
 
 
 @torch.no_grad()
 def predict_all(
-    decoders: list[Decoder], task: Task, source: FeatureSource, labels: Array, *, batch_size: int, device: str
+    decoders: list[Decoder], task: Task, source: FeatureSource, *, batch_size: int, device: str
 ) -> list[Prediction | None]:
     """Each decoder's prediction without masks, in one pass over the features; None for one not finite."""
     collectors = [Collector(task, keep_masks=False) for _ in decoders]
     for decoder in decoders:
         decoder.eval()
     for rows in batches(np.arange(len(source)), batch_size):
-        maps, truth = load(source, labels, rows, device)
+        maps, truth = load(source, rows, device)
         for decoder, collector in zip(decoders, collectors, strict=True):
             collector.add(task.logits(decoder, maps, truth), truth)
     return [collector.finish() for collector in collectors]
 
 
 @torch.no_grad()
-def predict(
-    decoder: Decoder, task: Task, source: FeatureSource, labels: Array, *, batch_size: int, device: str = "cpu"
-) -> Prediction:
+def predict(decoder: Decoder, task: Task, source: FeatureSource, *, batch_size: int, device: str = "cpu") -> Prediction:
     """A decoder's prediction, masks with it; in evaluation mode, leaving it there.
 
     Raises:
         UserError: the split is empty, or a prediction is not finite.
         ValueError: labels that do not fit.
     """
-    task.check(source, labels, "predicted")
+    task.check(source, "predicted")
     decoder.to(device).eval()
     collector = Collector(task, keep_masks=True)
     for rows in batches(np.arange(len(source)), batch_size):
-        maps, truth = load(source, labels, rows, device)
+        maps, truth = load(source, rows, device)
         collector.add(task.logits(decoder, maps, truth), truth)
     prediction = collector.finish()
     if prediction is None:

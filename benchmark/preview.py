@@ -3,9 +3,9 @@
 import io
 from dataclasses import dataclass
 
-from benchmark import evaluation, ingest
+from benchmark import ingest
 from benchmark.atomic import write_atomically
-from benchmark.evaluation import Cell
+from benchmark.cells import Cell, plan_inputs
 from benchmark.input_card import input_card, picture
 from benchmark.inputs import InputTransform
 from benchmark.places import Places
@@ -26,7 +26,7 @@ def preview(cell: Cell, places: Places) -> Preview:
     Raises:
         UserError: the data are missing or damaged, or the encoder can't be fed.
     """
-    plan = evaluation.plan_inputs(cell)
+    plan = plan_inputs(cell)
     data = ingest.open_dataset(cell.dataset, places.data_root, places.ingest_dir, cell.settings.partition)
     transform = InputTransform(plan, data.statistics)
     train = data.splits["train"]

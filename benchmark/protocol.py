@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from benchmark.counts import THRESHOLD
 from encoders.errors import UserError, strict
 
 LABELS = ("name", "title", "budget", "ranked")
@@ -41,7 +42,8 @@ class Protocol:
         ranked: False for protocols made for trying things out.
         test_reads, refit_on_validation: what selection may touch.
         feature_dtype: what features are rounded to, once, wherever they are kept.
-        augmentation: of training images.
+        augmentation: of training images, as stored copies: their left-right mirror; and top-bottom, and both. A
+            decoder sees each image once an epoch, in one of its copies drawn anew; a probe is fitted on all of them.
         classification_size, segmentation_size: side in pixels fed to an encoder: its pre-training size; 256
             where the native side is at most 256, else 512.
         label_size: the grid that masks are scored on.
@@ -73,7 +75,7 @@ class Protocol:
     test_reads: Literal["once"]
     refit_on_validation: Literal[False]
     feature_dtype: Literal["float16", "float32"]
-    augmentation: Literal["none"]
+    augmentation: Literal["none", "horizontal_flip", "flips"]
     classification_size: Literal["pretraining"]
     segmentation_size: Literal["256_or_512"]
     label_size: Literal["native"]
@@ -125,8 +127,6 @@ class Protocol:
         self._check_training(where)
 
     def _check_training(self, where: str) -> None:
-        from benchmark.metrics import THRESHOLD
-
         for name in ("seeds", "epochs", "decoder_batch", "upernet_channels", "fuser_norm_groups", "fraction_draws"):
             if getattr(self, name) < 1:
                 raise UserError(f"{where}: {name} is {getattr(self, name)}; it must be at least 1")
@@ -151,6 +151,11 @@ class Protocol:
                 f"{where}: multi_label_threshold is {self.multi_label_threshold}; {THRESHOLD} is the only one built"
             )
 
+    @property
+    def variants(self) -> int:
+        """Stored copies of a training image."""
+        return {"none": 1, "horizontal_flip": 2, "flips": 4}[self.augmentation]
+
     def steps_per_epoch(self, images: int) -> int:
         """Batches of an epoch over `images` training images, the last one as small as it comes out."""
         return math.ceil(images / self.decoder_batch)
@@ -165,17 +170,3 @@ class Protocol:
         plain = asdict(self)
         numbers = {field.name: plain[field.name] for field in fields(self) if field.name not in LABELS}
         return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def fusion_options(fusion: str, task: str, protocol: Protocol) -> dict[str, object]:
-    """The options of a fuser under a protocol, the official ones where the protocol leaves them.
-
-    The official warm-up of the mixture of experts is 300 calls for classification and 500 before UPerNet.
-    """
-    if fusion in ("none", "mean", "concat"):
-        return {}
-    shared: dict[str, object] = {
-        "projection_dim": protocol.fuser_width,
-        "num_norm_groups": protocol.fuser_norm_groups,
-    }
-    return shared | ({"warmup_steps": 500 if task == "segmentation" else 300} if fusion == "moe" else {})

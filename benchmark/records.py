@@ -14,7 +14,7 @@ from typing import Literal
 from benchmark.atomic import write_atomically
 from encoders.errors import UserError, strict, to_json, validate_json
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when a record's fields change meaning; older records are refused with the command that remakes them."""
 
 
@@ -31,6 +31,7 @@ class Run:
         data: content fingerprint of each split.
         dataset_facts: what of the dataset's description enters a number: metric, classes, groups, no-data value.
         bands, band_names, missing_bands: track, stored or corrected names, fill rules.
+        fusion, fuser: the row's name for its fuser, and what the fuser is: its kind and every option.
     """
 
     encoder: str
@@ -49,9 +50,9 @@ class Run:
     band_names: Literal["corrected", "stored"]
     missing_bands: tuple[str, ...]
     fusion: str
+    fuser: dict[str, object]
     probe: str
     probe_version: int
-    probe_options: dict[str, object]
     protocol: str
     protocol_hash: str
     seed: int
@@ -85,6 +86,8 @@ class Score:
         chosen: what validation chose (C of the logistic regression, k of kNN).
         group_counts: per test group, the additive counts the headline metric is computed from, a row each;
             one list per training replicate (the first is the fit that is reported).
+        confusion: images or pixels by [truth, prediction]; for multi-label a table of 2 x 2 each label.
+        calibration: by bin of confidence: how many, the sum of their confidences, how many correct.
         n_groups: number of independent test groups.
     """
 
@@ -94,6 +97,8 @@ class Score:
     chosen: dict[str, float]
     interval: Interval
     group_counts: list[list[list[float]]]
+    confusion: list[list[int]] | list[list[list[int]]]
+    calibration: list[list[float]]
     n_groups: int
     n_train: int
     n_test: int
@@ -102,14 +107,25 @@ class Score:
 @strict
 @dataclass(frozen=True)
 class Cost:
-    """Seconds, rates and bytes; never part of a record's identity."""
+    """Seconds, images and bytes; never part of a record's identity.
+
+    Attributes:
+        encode_seconds: of the frozen part, over all splits, whenever that was.
+        train_seconds: of the probe; of a bank of decoders, an equal share for each of its rows.
+        images: encoded in `encode_seconds`, flipped copies included.
+    """
 
     encode_seconds: float
     train_seconds: float
-    images_per_second: float
+    images: int
     peak_memory_bytes: int
     frozen_parameters: int
     trained_parameters: int
+
+    @property
+    def images_per_second(self) -> float:
+        """Of the frozen part; 0 where nothing had to be encoded."""
+        return self.images / self.encode_seconds if self.encode_seconds else 0.0
 
 
 @strict

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from benchmark.bank import Trained
-from benchmark.metrics import Array
 from benchmark.prediction import FeatureSource, Prediction, Task, predict
 from encoders.errors import UserError
 
@@ -68,9 +67,14 @@ def choose(name: str, trained: Sequence[Trained]) -> Choice:
 
 
 def select(trained: Sequence[Trained]) -> "Selection":
-    """Let validation choose a learning rate for every name of a bank; raises as `choose`."""
-    names = dict.fromkeys(one.member.name for one in trained)
-    return Selection({name: choose(name, [one for one in trained if one.member.name == name]) for name in names})
+    """Let validation choose a learning rate for every name of a bank."""
+    choices, failures = {}, {}
+    for name in dict.fromkeys(one.member.name for one in trained):
+        try:
+            choices[name] = choose(name, [one for one in trained if one.member.name == name])
+        except UserError as error:
+            failures[name] = error
+    return Selection(choices, failures)
 
 
 class Selection:
@@ -78,11 +82,13 @@ class Selection:
 
     Attributes:
         choices: by name.
+        failures: by name, why validation could choose none.
         test_reads: how often the test split was read, by member key.
     """
 
-    def __init__(self, choices: dict[str, Choice]) -> None:
+    def __init__(self, choices: dict[str, Choice], failures: dict[str, UserError] | None = None) -> None:
         self.choices = choices
+        self.failures = failures or {}
         self.test_reads: Counter[tuple[str, float, int]] = Counter()
 
     def score_chosen(
@@ -90,7 +96,6 @@ class Selection:
         trained: Trained,
         task: Task,
         source: FeatureSource,
-        labels: Array,
         *,
         batch_size: int,
         device: str = "cpu",
@@ -110,7 +115,7 @@ class Selection:
             raise AssertionError(f"{key} has been scored on the test split; test is read once")
         self.test_reads[key] += 1
         assert trained.decoder is not None
-        return predict(trained.decoder, task, source, labels, batch_size=batch_size, device=device)
+        return predict(trained.decoder, task, source, batch_size=batch_size, device=device)
 
 
 def _mean(row: list[Trained]) -> float | None:

@@ -1,4 +1,4 @@
-"""How sure a number is: bootstrap intervals from the additive counts of `benchmark.metrics`.
+"""How sure a number is: bootstrap intervals from the additive counts of `benchmark.counts`.
 
 Groups are resampled, not images: several dates of one field are one observation. The generator is passed in,
 so the same seed gives the same interval.
@@ -6,7 +6,7 @@ so the same seed gives the same interval.
 
 import numpy as np
 
-from benchmark.metrics import Array, from_counts, truth_classes
+from benchmark.counts import Array, from_counts, truth_classes
 from benchmark.records import Interval
 
 
@@ -32,8 +32,8 @@ def bootstrap_interval(
     can be resampled: the interval is the range over the fits then, and its method says so.
 
     Args:
-        counts: (R, G, M) float, from `benchmark.metrics.group_counts`; the reported fit first.
-        headline: a metric of `benchmark.metrics.HEADLINES`.
+        counts: (R, G, M) float, from `benchmark.counts.group_counts`; the reported fit first.
+        headline: a metric of `benchmark.counts.HEADLINES`.
         rng: draws the samples.
         samples: number of bootstrap samples.
         level: coverage, in (0, 1).

@@ -8,7 +8,7 @@ from typing import Literal
 
 from benchmark import evaluation, ingest
 from benchmark.atomic import remove_litter, write_atomically
-from benchmark.evaluation import Cell
+from benchmark.cells import Cell, Resolved, identify, plan_inputs, resolve
 from benchmark.inputs import ImpossibleError
 from benchmark.places import Places
 from benchmark.records import RecordStore
@@ -34,7 +34,7 @@ def plan_lines(cells: Sequence[Cell], places: Places) -> list[str]:
 
 def _state(cell: Cell, places: Places) -> str:
     try:
-        plan = evaluation.plan_inputs(cell)
+        plan = plan_inputs(cell)
         ingest.source_folder(cell.dataset, places.data_root)
     except ImpossibleError as error:
         return f"impossible: {error}"
@@ -47,7 +47,7 @@ def _state(cell: Cell, places: Places) -> str:
     data = ingest.fingerprints_if_ingested(cell.dataset, places.data_root, places.ingest_dir, cell.settings.partition)
     if data is not None:
         weights = checkpoints.weights_sha256(cell.card, places.weights_dir, plan.side)
-        runs = evaluation.identify(cell, plan, weights, data)
+        runs = identify(cell, plan, weights, data)
         if all(RecordStore(places.output).has(run.key) for run in runs):
             return f"done; {fed}"
     return f"would run; {fed}"
@@ -62,24 +62,63 @@ def sweep(cells: Sequence[Cell], places: Places) -> list[CellResult]:
     for folder in (places.output / "records", places.output / "predictions", places.features_dir, places.ingest_dir):
         folder.mkdir(parents=True, exist_ok=True)
         remove_litter(folder)
-    results = []
-    for number, cell in enumerate(cells, start=1):
-        print(f"[{number}/{len(cells)}] {cell.title}", file=sys.stderr, flush=True)
-        results.append(_run(cell, places))
+    results: list[CellResult] = []
+    for group in grouped(cells):
+        for cell in group:
+            number = len(results) + 1 + group.index(cell)
+            print(f"[{number}/{len(cells)}] {cell.title}", file=sys.stderr, flush=True)
+        results += _run(group, places)
     return results
 
 
-def _run(cell: Cell, places: Places) -> CellResult:
+def grouped(cells: Sequence[Cell]) -> list[list[Cell]]:
+    """Neighbouring cells that can be trained on one stream of features, together."""
+    groups: list[list[Cell]] = []
+    for cell in cells:
+        if groups and groups[-1][0].shares_training(cell):
+            groups[-1].append(cell)
+        else:
+            groups.append([cell])
+    return groups
+
+
+def _run(group: Sequence[Cell], places: Places) -> list[CellResult]:
+    """Run the cells of a group that have no records yet; what stops one doesn't stop the others."""
+    results: dict[str, CellResult] = {}
+    waiting: list[Resolved] = []
+    for cell in group:
+        try:
+            resolved = resolve(cell, places)
+            if all(RecordStore(places.output).has(run.key) for run in resolved.runs):
+                results[cell.title] = CellResult(cell, "skipped", "its record is there")
+            else:
+                waiting.append(resolved)
+        except Exception as error:
+            results[cell.title] = _stopped(cell, error, places)
+    for result in _evaluated(waiting, places):
+        results[result.cell.title] = result
+    return [results[cell.title] for cell in group]
+
+
+def _evaluated(waiting: Sequence[Resolved], places: Places) -> list[CellResult]:
+    if not waiting:
+        return []
     try:
-        resolved = evaluation.resolve(cell, places)
-        if all(RecordStore(places.output).has(run.key) for run in resolved.runs):
-            return CellResult(cell, "skipped", "its record is there")
-        evaluation.evaluate(resolved, places)
-    except ImpossibleError as error:
-        return CellResult(cell, "impossible", str(error))
+        errors = evaluation.evaluate(waiting, places)
     except Exception as error:
-        return CellResult(cell, "failed", explain(error) or _bug(error, cell, places))
-    return CellResult(cell, "done")
+        if len(waiting) > 1:  # together they fell; which of them stands alone?
+            return [result for one in waiting for result in _evaluated([one], places)]
+        return [_stopped(waiting[0].cell, error, places)]
+    return [
+        _stopped(resolved.cell, error, places) if error else CellResult(resolved.cell, "done")
+        for resolved, error in zip(waiting, errors, strict=True)
+    ]
+
+
+def _stopped(cell: Cell, error: Exception, places: Places) -> CellResult:
+    if isinstance(error, ImpossibleError):
+        return CellResult(cell, "impossible", str(error))
+    return CellResult(cell, "failed", explain(error) or _bug(error, cell, places))
 
 
 def _bug(error: Exception, cell: Cell, places: Places) -> str:

@@ -4,12 +4,11 @@
 features of a batch are read once and shown to each member in turn.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
 from benchmark.bank import Member, Trained, Trainee
-from benchmark.metrics import Array
 from benchmark.prediction import FeatureSource, Task, batches, load, predict_all
 from benchmark.protocol import Protocol
 from decoders.decoder import Decoder
@@ -18,7 +17,7 @@ Build = Callable[..., Decoder]
 """Makes a decoder from its dropout generator; see `Member.build`."""
 
 
-def members(builds: dict[str, Build], protocol: Protocol) -> list[Member]:
+def members(builds: Mapping[str, Build], protocol: Protocol) -> list[Member]:
     """The bank the protocol asks for: every name at every learning rate and seed."""
     return [
         Member(name, seed, rate, build)
@@ -32,9 +31,7 @@ def train(
     bank: Sequence[Member],
     task: Task,
     source: FeatureSource,
-    labels: Array,
     val_source: FeatureSource,
-    val_labels: Array,
     *,
     protocol: Protocol,
     device: str = "cpu",
@@ -47,7 +44,7 @@ def train(
     several calls instead of one, where they don't fit into memory together.
 
     Args:
-        labels, val_labels: as `Task.kind` says, in the order of the sources' rows.
+        source, val_source: of train, which may hold flipped copies, and of validation.
         progress: wraps the epochs (0, 1, ...) of the given total, to show them.
 
     Returns:
@@ -58,16 +55,18 @@ def train(
         ValueError: two members of one key, or labels that do not fit.
     """
     _check_keys(bank)
-    task.check(source, labels, "train")
-    task.check(val_source, val_labels, "validation")
-    epochs = protocol.total_epochs(len(source))
-    steps = epochs * protocol.steps_per_epoch(len(source))
+    task.check(source, "train")
+    task.check(val_source, "validation")
+    val_truth = task.truth(val_source)
+    images = len(source) // source.variants
+    epochs = protocol.total_epochs(images)
+    steps = epochs * protocol.steps_per_epoch(images)
     trainees = [Trainee(member, task, protocol, steps, device) for member in bank]
     for epoch in progress(range(epochs), epochs):
         live = [trainee for trainee in trainees if trainee.ended is None]
         if not live:
             break
-        _pass(live, source, labels, data_order(protocol.order_seed, epoch, len(source)), device)
+        _pass(live, source, data_order(protocol.order_seed, epoch, images, source.variants), device)
         for trainee in live:
             trainee.check_loss(epoch)
         live = [trainee for trainee in live if trainee.ended is None]
@@ -75,25 +74,26 @@ def train(
             [trainee.decoder for trainee in live],
             task,
             val_source,
-            val_labels,
             batch_size=protocol.decoder_batch,
             device=device,
         )
         for trainee, prediction in zip(live, predictions, strict=True):
-            trainee.validated(prediction, val_labels)
+            trainee.validated(prediction, val_truth)
     return [trainee.result() for trainee in trainees]
 
 
-def data_order(order_seed: int, epoch: int, images: int) -> np.ndarray:
-    """A permutation of the rows (N,) int64, from the protocol's order seed and the epoch alone."""
-    return np.random.default_rng([order_seed, epoch]).permutation(images)
+def data_order(order_seed: int, epoch: int, images: int, variants: int = 1) -> np.ndarray:
+    """Rows (N,) int64, from the protocol's order seed and the epoch alone: every image once, in one of its copies."""
+    rng = np.random.default_rng([order_seed, epoch])
+    order = rng.permutation(images)
+    return order if variants == 1 else order * variants + rng.integers(0, variants, images)
 
 
-def _pass(live: list[Trainee], source: FeatureSource, labels: Array, order: np.ndarray, device: str) -> None:
+def _pass(live: list[Trainee], source: FeatureSource, order: np.ndarray, device: str) -> None:
     for trainee in live:
         trainee.decoder.train()
     for rows in batches(order, live[0].protocol.decoder_batch):
-        maps, truth = load(source, labels, rows, device)
+        maps, truth = load(source, rows, device)
         for trainee in live:
             trainee.learn(maps, truth)
 

@@ -4,6 +4,7 @@
 Both give maps as well: the same description of every cell of grids of stride 4, 8, 16 and 32 pixels.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level
 from encoders.errors import UserError, strict, validate
 
 STRIDES = (4, 8, 16, 32)
+CHUNK = 16
+"""Filters of `rcf` applied at once."""
 PERCENTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -157,8 +160,19 @@ class RandomConvolutionalFeatures(Encoder):
         return Features(maps, torch.cat([one.embedding for one in single]))
 
     def _describe(self, image: Tensor) -> Features:
-        response = F.conv2d(image, self.weight, self.bias)
-        parts = torch.cat((response.relu(), (-response).relu()), dim=1)
         grids = [(-(-image.shape[2] // stride), -(-image.shape[3] // stride)) for stride in STRIDES]
-        maps = tuple(F.adaptive_avg_pool2d(parts, grid).unsqueeze(1) for grid in grids)
-        return Features(maps, parts.mean((2, 3)))
+        # A few filters at a time: responses that stay in the cache are pooled five times for the price of one.
+        chunks = zip(self.weight.split(CHUNK), self.bias.split(CHUNK), strict=True)
+        parts = [self._pooled(F.conv2d(image, weight, bias), grids) for weight, bias in chunks]
+        # Every positive part before every negative one, as torchgeo orders them.
+        *maps, embedding = (
+            torch.cat([*one[0::2], *one[1::2]], dim=1) for one in zip(*itertools.chain(*parts), strict=True)
+        )
+        return Features(tuple(one.unsqueeze(1) for one in maps), embedding)
+
+    def _pooled(self, response: Tensor, grids: list[tuple[int, int]]) -> list[tuple[Tensor, ...]]:
+        """The positive and the negative part of responses, each pooled to every grid and to its mean."""
+        return [
+            (*(F.adaptive_avg_pool2d(part, grid) for grid in grids), part.mean((2, 3)))
+            for part in (response.relu(), (-response).relu())
+        ]

@@ -83,9 +83,8 @@ class Table:
         """The settings in one line."""
         s = self.settings
         fused = f" on {s['features']} features" if s["features"] else ""
-        options = f" {s['probe_options']}" if s["probe_options"] else ""
         return (
-            f"{s['task'].capitalize()}, {s['probe']} probe (version {s['probe_version']}){options}{fused}, "
+            f"{s['task'].capitalize()}, {s['probe']} probe (version {s['probe_version']}){fused}, "
             f"protocol {s['protocol']} ({s['protocol_hash']}), {s['bands']} bands, "
             f"{s['band_names']} band names, {s['partition']} partition"
         )

@@ -17,7 +17,7 @@ from reports.table import SECTIONS, Cell, Row, Section, Table
 FLOOR = "imagestats"
 BELOW_FLOOR = "below image statistics, a floor without a network: look at the input card before believing the model"
 
-_ROW_FIELDS = ("encoder", "encoder_version", "encoder_options", "precision", "fusion")
+_ROW_FIELDS = ("encoder", "encoder_version", "encoder_options", "precision", "fusion", "fuser")
 _CELL_FIELDS = ("weights", "inputs", "image_size", "missing_bands")
 
 
@@ -43,7 +43,6 @@ def _settings(record: Record) -> dict[str, str]:
         "task": record.task,
         "probe": run.probe,
         "probe_version": str(run.probe_version),
-        "probe_options": _canonical(run.probe_options) if run.probe_options else "",
         "features": "fused" if fused else "",
         "protocol": run.protocol,
         "protocol_hash": run.protocol_hash,
@@ -129,10 +128,11 @@ def _titles(groups: list[list[Record]]) -> list[str]:
 
 def _told(record: Record, field: str, same: list[Record]) -> str:
     value = getattr(record.run, field)
-    if field != "encoder_options":
+    if field not in ("encoder_options", "fuser"):
         return f"{field.replace('_', ' ')} {_short(value)}"
-    keys = sorted({key for other in same for key in other.run.encoder_options})
-    varying = [key for key in keys if len({_canonical(other.run.encoder_options.get(key)) for other in same}) > 1]
+    options = [getattr(other.run, field) for other in same]
+    keys = sorted({key for one in options for key in one})
+    varying = [key for key in keys if len({_canonical(one.get(key)) for one in options}) > 1]
     return ", ".join(f"{key} {_short(value.get(key))}" for key in varying)
 
 

@@ -30,24 +30,27 @@ MASKS = Task("segmentation", 3, headline("segmentation", "miou_truth"))
 
 
 class Features:
-    """Stored features in memory, half precision; counts its reads."""
+    """Stored features in memory, half precision, with their labels; counts its reads."""
 
-    def __init__(self, maps: tuple[Tensor, ...]) -> None:
-        self.maps = tuple(level.half() for level in maps)
+    variants = 1
+
+    def __init__(self, maps: tuple[Tensor, ...], truth: np.ndarray) -> None:
+        self.maps, self.truth = tuple(level.half() for level in maps), truth
         self.reads: list[np.ndarray] = []
 
     def __len__(self) -> int:
         return len(self.maps[0])
+
+    def labels(self, rows: np.ndarray) -> np.ndarray:
+        found: np.ndarray = self.truth[rows]
+        return found
 
     def read(self, rows: np.ndarray) -> tuple[Tensor, ...]:
         self.reads.append(rows)
         return tuple(level[torch.from_numpy(rows)] for level in self.maps)
 
 
-Split = tuple[Features, np.ndarray]
-
-
-def split(task: Task, images: int, seed: int, signal: float = 1.5, side: int = 8) -> Split:
+def split(task: Task, images: int, seed: int, signal: float = 1.5, side: int = 8) -> Features:
     """Noise, and a direction for each class that is the same in every split, `signal` strong."""
     rng, fixed = np.random.default_rng(seed), np.random.default_rng(99)
     directions = [fixed.standard_normal((task.num_classes, level.channels)) for level in LEVELS]
@@ -70,7 +73,7 @@ def split(task: Task, images: int, seed: int, signal: float = 1.5, side: int = 8
         else:
             where = direction[labels][:, None, :, None, None]
         maps.append(torch.from_numpy(rng.standard_normal(shape) + signal * where))
-    return Features(tuple(maps)), labels
+    return Features(tuple(maps), labels)
 
 
 def pooled(name: str, options: dict[str, object] | None, _: torch.Generator) -> Decoder:
@@ -104,7 +107,7 @@ def run(
 ) -> list[Trained]:
     """The bank trained on `split`s of the task."""
     train_split, val_split = split(task, images, 1, signal), split(task, 24, 2, signal)
-    return train(bank, task, *train_split, *val_split, protocol=dataclasses.replace(protocol, **changed))
+    return train(bank, task, train_split, val_split, protocol=dataclasses.replace(protocol, **changed))
 
 
 def weights(trained: Trained) -> dict[str, Tensor]:

@@ -25,7 +25,8 @@ def measure(home: Path) -> dict[str, dict[str, object]]:
     for encoder, probe in CELLS:
         output = home / encoder / probe
         arguments = [
-            "--demo",
+            "--dataset",
+            "real-chesapeake-patches",
             "--encoder",
             encoder,
             "--probe",

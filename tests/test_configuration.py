@@ -9,7 +9,7 @@ from encoders.errors import UserError
 
 def compose(*overrides: str, **changed: object) -> configuration.Request:
     asked: dict[str, object] = {
-        "encoders": ["imagestats"],
+        "rows": ["imagestats"],
         "dataset_choice": "real-chesapeake-patches",
         "probe": None,
         "protocol": "frozen",
@@ -21,16 +21,16 @@ def compose(*overrides: str, **changed: object) -> configuration.Request:
 
 def test_defaults_are_those_of_the_config_files() -> None:
     request = compose()
-    assert request.encoders == (encoders.card("imagestats"),)
+    assert [(card, fusion.name) for card, fusion in request.rows] == [(encoders.card("imagestats"), "none")]
     assert request.protocol.name == "frozen"
     assert request.settings.missing_bands == ("nearest", "mean")
     assert request.settings.bands == "rgb"
 
 
 def test_an_override_into_a_group_reaches_every_choice_of_it() -> None:
-    request = compose("batch_size=3", "encoder.options.seed=7", encoders=["rcf", "satdifuser_tiny"])
+    request = compose("batch_size=3", "encoder.options.seed=7", rows=["rcf", "satdifuser_tiny"])
     assert request.settings.batch_size == 3
-    assert [card.options["seed"] for card in request.encoders] == [7, 7]
+    assert [card.options["seed"] for card, _ in request.rows] == [7, 7]
 
 
 @pytest.mark.parametrize(
@@ -67,13 +67,13 @@ def test_a_wrong_override_is_one_sentence(overrides: list[str], message: str) ->
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"encoders": ["satdifusr"]}, "no encoder 'satdifusr'; did you mean satdifuser"),
+        ({"rows": ["satdifusr"]}, "no encoder 'satdifusr'; did you mean satdifuser"),
         ({"dataset_choice": "eurosatt"}, "no dataset 'eurosatt'; did you mean m-eurosat"),
         ({"dataset_choice": "m-eurosat,m-eurosat"}, "m-eurosat twice"),
         ({"dataset_choice": ","}, "--dataset is empty"),
         ({"probe": "liner"}, "no probe 'liner'; did you mean linear"),
         ({"protocol": "frozn"}, "no protocol 'frozn'; did you mean frozen"),
-        ({"settings": {"fusion": "gv"}}, "'fusion' is 'gv'; did you mean gw"),
+        ({"fusions": ["gv"]}, "no fusion 'gv'; did you mean gw"),
         ({"settings": {"seeds": 0}}, "seeds is 0"),
     ],
 )

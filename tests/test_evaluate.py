@@ -15,6 +15,7 @@ from benchmark.records import RecordStore
 from tests.writing import write_dataset
 
 ROOT = Path(__file__).parent.parent
+DEMO = ("--demo", "--dataset", "real-chesapeake-patches")
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SATDIFUSER_BENCH_HOME", str(home))
         patch.setattr(socket.socket, "connect", _no_network)
-        assert evaluate.main(["--demo", "--output", str(home / "results"), "--device", "cpu"]) == 0
+        assert evaluate.main([*DEMO, "--output", str(home / "results"), "--device", "cpu"]) == 0
     return home
 
 
@@ -102,7 +103,7 @@ def test_leaderboards_are_written_as_csv_and_latex(demo: Path) -> None:
 
 def test_the_same_command_again_skips_everything_and_imports_no_framework(demo: Path) -> None:
     before = {path: path.read_bytes() for path in (demo / "results" / "records").iterdir()}
-    arguments = ("--demo", "--output", str(demo / "results"), "--device", "cpu")
+    arguments = (*DEMO, "--output", str(demo / "results"), "--device", "cpu")
     done = process(demo, MODULES_AFTER, *arguments)
     assert done.stdout.splitlines()[-1] == "False 0", done.stderr
     assert "3 were there before" in done.stderr
@@ -115,7 +116,7 @@ def test_lists_import_no_framework(demo: Path, what: str) -> None:
 
 
 def test_a_second_run_elsewhere_gives_the_same_records(demo: Path, tmp_path: Path) -> None:
-    assert run(tmp_path, "--demo", "--encoder", "imagestats,rcf", "--output", str(tmp_path), "--device", "cpu") == 0
+    assert run(tmp_path, *DEMO, "--encoder", "imagestats,rcf", "--output", str(tmp_path), "--device", "cpu") == 0
     first, second = RecordStore(demo / "results"), RecordStore(tmp_path)
     for record in second:
         other = first.read(record.key)
@@ -127,7 +128,7 @@ def test_a_second_run_elsewhere_gives_the_same_records(demo: Path, tmp_path: Pat
 
 
 def test_knn_is_a_probe_of_its_own(demo: Path) -> None:
-    arguments = ("--demo", "--encoder", "imagestats", "--probe", "knn", "--output", str(demo / "knn"))
+    arguments = (*DEMO, "--encoder", "imagestats", "--probe", "knn", "--output", str(demo / "knn"))
     assert run(demo, *arguments) == 0
     (record,) = RecordStore(demo / "knn")
     assert record.run.probe == "knn"
@@ -178,14 +179,44 @@ def test_real_segmentation_files_are_trained_on_and_scored(demo: Path, geobench_
         assert not record.ranked
 
 
-@pytest.mark.parametrize("fusion", ["mean", "gw", "lw", "moe"])
-def test_every_fuser_trains_on_satdifusers_features(demo: Path, tmp_path: Path, fusion: str) -> None:
-    arguments = ("--demo", "--encoder", "satdifuser_tiny", "--fusion", fusion, "--protocol", "smoke", "--seeds", "2")
-    assert run(demo, *arguments, "--device", "cpu", "--output", str(tmp_path)) == 0
-    records = list(RecordStore(tmp_path))
-    assert sorted(record.run.seed for record in records) == [0, 1]
-    assert len({record.predictions_sha256 for record in records}) == 2
-    assert all(record.cost.trained_parameters > 0 for record in records)
+FUSED = ("mean", "gw", "lw-fixed", "moe-balanced")
+
+
+def test_fusers_trained_on_one_stream_give_the_records_of_each_trained_alone(demo: Path, tmp_path: Path) -> None:
+    shared = (*DEMO, "--protocol", "smoke", "--seeds", "2", "--device", "cpu")
+    rows = ",".join(f"satdifuser_tiny-{fusion}" for fusion in FUSED)
+    assert run(demo, *shared, "--encoder", rows, "--output", str(tmp_path / "together")) == 0
+    together = RecordStore(tmp_path / "together")
+    assert sorted((record.run.fusion, record.run.seed) for record in together) == [
+        (fusion, seed) for fusion in sorted(FUSED) for seed in (0, 1)
+    ]
+    assert len({record.predictions_sha256 for record in together}) == 2 * len(FUSED)
+    assert all(record.cost.trained_parameters > 0 for record in together)
+    alone = ("--encoder", "satdifuser_tiny", "--fusion", "gw", "--output", str(tmp_path / "alone"))
+    assert run(demo, *shared, *alone) == 0
+    for record in RecordStore(tmp_path / "alone"):
+        other = together.read(record.key)
+        assert (record.score, record.predictions_sha256) == (other.score, other.predictions_sha256)
+
+
+def test_a_fuser_that_fits_no_level_stops_alone(demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = (*DEMO, "--protocol", "smoke", "--encoder", "imagestats-lw,imagestats-gw", "--device", "cpu")
+    assert run(demo, *arguments, "--output", str(tmp_path)) == 2
+    assert "imagestats-lw / real-chesapeake-patches / linear: fusion lw" in capsys.readouterr().err
+    assert [record.run.fusion for record in RecordStore(tmp_path)] == ["gw"]
+
+
+def test_the_demo_runs_masks_too(demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(demo, "--demo", "--dry-run", "--output", str(tmp_path)) == 0
+    assert "satdifuser_tiny-gw / real-neontree-crops / upernet: would run" in capsys.readouterr().out
+    arguments = ("--demo", "--encoder", "imagestats", "--dataset", "real-neontree-crops", "--protocol", "demo")
+    assert run(demo, *arguments, "protocol.epochs=2", "--device", "cpu", "--output", str(tmp_path)) == 0
+    (record,) = RecordStore(tmp_path)
+    assert {"miou_truth", "miou_labelled", "iou_1", "pixel_accuracy", "ece"} <= record.score.metrics.keys()
+    pixels = 8 * 128 * 128
+    assert np.sum(record.score.confusion) == pixels
+    assert np.sum(np.array(record.score.calibration)[:, 0]) == pixels
+    assert record.score.n_groups == 4
 
 
 def test_every_dataset_of_the_real_files_can_be_previewed(
@@ -280,9 +311,7 @@ def test_a_dry_run_says_what_would_run_and_writes_nothing(
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 24
     assert all("waits" in line for line in lines)
-    assert (
-        run(demo, "--demo", "--encoder", "satdifuser,imagestats", "--dry-run", "--output", str(demo / "results")) == 0
-    )
+    assert run(demo, *DEMO, "--encoder", "satdifuser,imagestats", "--dry-run", "--output", str(demo / "results")) == 0
     waiting, done = capsys.readouterr().out.splitlines()
     assert "waits for weights" in waiting
     assert "done; 3 bands" in done
@@ -304,23 +333,23 @@ def test_the_doctor_names_what_is_missing_and_what_brings_it(demo: Path, capsys:
         (("--encoder", "imagestats", "--dataset", "m-eurosat", "--data-root", "/nowhere"), "/nowhere"),
         (("--encoder", "imagestats"), "--dataset NAME"),
         (("--encoder", "imagestats,imagestats", "--dataset", "m-eurosat"), "once"),
-        (("--demo", "--bands", "infrared"), "'infrared'"),
-        (("--demo", "--fusion", "gv"), "'gv'"),
-        (("--demo", "--seeds", "x"), "invalid int value"),
-        (("--demo", "--nonsense"), "--nonsense"),
-        (("--demo", "--encoder", "rcf", "--partition", "0.03x_train"), "0.03x_train"),
-        (("--demo", "batch_sise=3"), "did you mean batch_size"),
-        (("--demo", "--encoder", "imagestats", "--probe", "upernet"), "does not fit"),
-        (("--demo", "--encoder", "imagestats", "--probe", "knn", "--fusion", "gw"), "choose --fusion none"),
+        ((*DEMO, "--bands", "infrared"), "'infrared'"),
+        ((*DEMO, "--fusion", "gv"), "'gv'"),
+        ((*DEMO, "--seeds", "x"), "invalid int value"),
+        ((*DEMO, "--nonsense"), "--nonsense"),
+        ((*DEMO, "--encoder", "rcf", "--partition", "0.03x_train"), "0.03x_train"),
+        ((*DEMO, "batch_sise=3"), "did you mean batch_size"),
+        ((*DEMO, "--encoder", "imagestats", "--probe", "upernet"), "does not fit"),
+        ((*DEMO, "--encoder", "imagestats", "--probe", "knn", "--fusion", "gw"), "choose --fusion none"),
         (("report", "--output", "/nowhere"), "no records"),
         (("list", "planets"), "invalid choice"),
         (("lst",), "no command 'lst'"),
-        (("--demo", "--encoder", "rcf", "encoder.options.kernel_size=0"), "kernel_size is 0"),
-        (("--demo", "--encoder", "rcf", "encoder.options.kernel_size=99"), "smaller than kernel_size"),
-        (("--demo", "--encoder", "imagestats", "precision=bfloat16"), "leave precision at float32"),
-        (("--demo", "--output", "/dev/null"), "/dev/null"),
-        (("--demo", "--output", "/dev/null/deeper"), "cannot be written"),
-        (("--demo", "--output", ""), "--output is empty"),
+        ((*DEMO, "--encoder", "rcf", "encoder.options.kernel_size=0"), "kernel_size is 0"),
+        ((*DEMO, "--encoder", "rcf", "encoder.options.kernel_size=99"), "smaller than kernel_size"),
+        ((*DEMO, "--encoder", "imagestats", "precision=bfloat16"), "leave precision at float32"),
+        ((*DEMO, "--output", "/dev/null"), "/dev/null"),
+        ((*DEMO, "--output", "/dev/null/deeper"), "cannot be written"),
+        ((*DEMO, "--output", ""), "--output is empty"),
         (("preview", "imagestats", "m-eurosatt"), "did you mean m-eurosat"),
     ],
 )
@@ -337,7 +366,7 @@ def test_cuda_where_there_is_none_is_one_line(demo: Path, capsys: pytest.Capture
 
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
-    line = refused(demo, capsys, "--demo", "--encoder", "imagestats", "--device", "cuda", "--output", str(tmp_path))
+    line = refused(demo, capsys, *DEMO, "--encoder", "imagestats", "--device", "cuda", "--output", str(tmp_path))
     assert "no CUDA device" in line
 
 
@@ -350,7 +379,7 @@ def test_a_read_only_output_is_one_line(
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(benchmark.records, "write_atomically", refuse)
-    line = refused(demo, capsys, "--demo", "--encoder", "imagestats", "--output", str(tmp_path))
+    line = refused(demo, capsys, *DEMO, "--encoder", "imagestats", "--output", str(tmp_path))
     assert "cannot be written" in line
 
 
@@ -362,14 +391,14 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        line = refused(demo, capsys, "--demo", "--encoder", "imagestats", "--output", str(tmp_path))
+        line = refused(demo, capsys, *DEMO, "--encoder", "imagestats", "--output", str(tmp_path))
     assert "disk is full" in line
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert run(demo, "--demo", "--encoder", "imagestats", "--output", str(tmp_path)) == 0
+    assert run(demo, *DEMO, "--encoder", "imagestats", "--output", str(tmp_path)) == 0
 
 
 def test_a_damaged_record_is_named(demo: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert run(demo, "--demo", "--encoder", "imagestats", "--output", str(tmp_path)) == 0
+    assert run(demo, *DEMO, "--encoder", "imagestats", "--output", str(tmp_path)) == 0
     (path,) = (tmp_path / "records").glob("*.json")
     text = json.loads(path.read_text())
     text["score"]["metrics"] = "fine"
@@ -382,7 +411,7 @@ def test_a_damaged_record_is_named(demo: Path, capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize("damage", ["record", "predictions"])
 def test_a_damaged_result_is_made_anew_by_the_same_command(demo: Path, tmp_path: Path, damage: str) -> None:
-    arguments = ("--demo", "--encoder", "imagestats", "--output", str(tmp_path), *SHORT)
+    arguments = (*DEMO, "--encoder", "imagestats", "--output", str(tmp_path), *SHORT)
     assert run(demo, *arguments) == 0
     store = RecordStore(tmp_path)
     (record,) = store
@@ -402,7 +431,7 @@ def test_a_bug_in_one_cell_never_stops_the_others(
         raise ZeroDivisionError("made up")
 
     monkeypatch.setattr(encoders.baselines.ImageStats, "_body", broken)
-    line = refused(tmp_path, capsys, "--demo", "--encoder", "imagestats,rcf", "--output", str(tmp_path), *SHORT)
+    line = refused(tmp_path, capsys, *DEMO, "--encoder", "imagestats,rcf", "--output", str(tmp_path), *SHORT)
     assert "ZeroDivisionError (made up)" in line
     assert [record.run.encoder for record in RecordStore(tmp_path)] == ["rcf"]
     (kept,) = (tmp_path / "errors").iterdir()
@@ -410,7 +439,7 @@ def test_a_bug_in_one_cell_never_stops_the_others(
 
 
 def test_what_enters_a_number_enters_the_key(demo: Path, tmp_path: Path) -> None:
-    arguments = ("--demo", "--encoder", "imagestats", "--output", str(tmp_path), *SHORT)
+    arguments = (*DEMO, "--encoder", "imagestats", "--output", str(tmp_path), *SHORT)
     assert run(demo, *arguments) == 0
     assert run(demo, *arguments, "dataset.groups.by=sample") == 0
     assert sorted(record.score.n_groups for record in RecordStore(tmp_path)) == [4, 51]
@@ -419,7 +448,7 @@ def test_what_enters_a_number_enters_the_key(demo: Path, tmp_path: Path) -> None
 def test_truncated_features_are_named_and_never_read_as_zeros(
     demo: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    arguments = ("--demo", "--encoder", "imagestats", "--probe", "knn")
+    arguments = (*DEMO, "--encoder", "imagestats", "--probe", "knn")
     assert run(tmp_path, *arguments, "--output", str(tmp_path / "first")) == 0
     for path in (tmp_path / "features").rglob("embedding.npy"):
         path.write_bytes(path.read_bytes()[:300])

@@ -4,15 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from benchmark.metrics import (
-    HEADLINES,
-    classification_metrics,
-    from_counts,
-    group_counts,
-    per_class_iou,
-    segmentation_metrics,
-    truth_classes,
-)
+from benchmark.counts import HEADLINES, from_counts, group_counts, truth_classes
+from benchmark.metrics import classification_confusion, classification_metrics, per_class_iou, segmentation_metrics
 from encoders.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -43,6 +36,18 @@ def test_multi_label_metrics_are_scikit_learns_where_every_label_occurs():
         assert found[f"f1_{average}"] == pytest.approx(reference.f1_score(labels, predicted, average=average))
         precision = reference.average_precision_score(labels, scores, average=average)
         assert found[f"map_{average}"] == pytest.approx(precision)
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_the_confusion_is_scikit_learns(multilabel):
+    scores = _scores(80, 4)
+    labels = RNG.integers(0, 2, (80, 4)) if multilabel else RNG.integers(0, 3, 80)
+    found = classification_confusion(scores, labels, multilabel)
+    if multilabel:
+        expected = reference.multilabel_confusion_matrix(labels, scores > 0.5)
+    else:
+        expected = reference.confusion_matrix(labels, scores.argmax(axis=1), labels=range(4))
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("present", [1, 2])
@@ -79,7 +84,7 @@ def test_tied_scores_go_to_the_lowest_class():
 
 def test_no_metric_is_nan_where_nothing_is_true_or_predicted():
     found = classification_metrics(np.zeros((3, 2), np.float32), np.zeros((3, 2), np.uint8), multilabel=True)
-    assert found == {"f1_micro": 0, "f1_macro": 0, "map_micro": 0, "map_macro": 0}
+    assert found == {"f1_micro": 0, "f1_macro": 0, "map_micro": 0, "map_macro": 0, "ece": 0}
 
 
 @pytest.mark.parametrize("multilabel", [False, True])

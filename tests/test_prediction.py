@@ -34,34 +34,34 @@ def test_ignored_pixels_teach_nothing() -> None:
 
 
 def test_predictions_have_their_shapes_and_dtypes_and_count_every_pixel(smoke: Protocol) -> None:
-    features, labels = split(MASKS, 10, 3)
+    features = split(MASKS, 10, 3)
     (trained,) = run([Member("m", 0, 1e-2, UPERNET)], MASKS, smoke)
     assert trained.decoder is not None
-    found = predict(trained.decoder, MASKS, features, labels, batch_size=4)
+    found = predict(trained.decoder, MASKS, features, batch_size=4)
     assert found.scores is None
     assert found.masks is not None
     assert found.confusions is not None
     assert (found.masks.shape, found.masks.dtype) == ((10, 8, 8), np.uint8)
     assert (found.confusions.shape, found.confusions.dtype) == ((10, 3, 3), np.int64)
-    for mask, truth, confusion in zip(found.masks, labels, found.confusions, strict=True):
+    for mask, truth, confusion in zip(found.masks, features.truth, found.confusions, strict=True):
         brute = [[int(((truth == t) & (mask == p)).sum()) for p in range(3)] for t in range(3)]
         assert confusion.tolist() == brute
 
-    features, labels = split(MULTI, 10, 3)
+    features = split(MULTI, 10, 3)
     (trained,) = run([Member("m", 0, 1e-2, MEAN)], MULTI, smoke)
     assert trained.decoder is not None
-    scores = predict(trained.decoder, MULTI, features, labels, batch_size=4).scores
+    scores = predict(trained.decoder, MULTI, features, batch_size=4).scores
     assert scores is not None
     assert (scores.shape, scores.dtype) == ((10, 3), np.float32)
     assert 0 <= scores.min() <= scores.max() <= 1
 
 
 def test_masks_that_are_not_square_are_predicted_at_their_size(smoke: Protocol) -> None:
-    features, labels = split(MASKS, 9, 1)
-    labels = np.concatenate([labels, labels], axis=1)
-    (trained,) = train([Member("m", 0, 1e-2, linear)], MASKS, features, labels, features, labels, protocol=smoke)
+    features = split(MASKS, 9, 1)
+    features.truth = np.concatenate([features.truth, features.truth], axis=1)
+    (trained,) = train([Member("m", 0, 1e-2, linear)], MASKS, features, features, protocol=smoke)
     assert trained.decoder is not None
-    assert predict(trained.decoder, MASKS, features, labels, batch_size=4).masks.shape == (9, 16, 8)  # type: ignore[union-attr]
+    assert predict(trained.decoder, MASKS, features, batch_size=4).masks.shape == (9, 16, 8)  # type: ignore[union-attr]
 
 
 def test_confusions_of_each_image_stand_apart() -> None:
@@ -75,7 +75,7 @@ def test_confusions_of_each_image_stand_apart() -> None:
 def test_a_decoder_whose_predictions_are_not_finite_is_not_scored(smoke: Protocol) -> None:
     decoder = initialised(Member("m", 0, 1e-3, MEAN), "cpu")
     nn.init.constant_(decoder.head.decoder_head["2"].bias, torch.nan)  # type: ignore[index, union-attr]
-    features, labels = split(SINGLE, 4, 1)
+    features = split(SINGLE, 4, 1)
     with pytest.raises(UserError, match="NaN or infinite; try smaller learning rates"):
-        predict(decoder, SINGLE, features, labels, batch_size=4)
-    assert predict_all([decoder], SINGLE, features, labels, batch_size=4, device="cpu") == [None]
+        predict(decoder, SINGLE, features, batch_size=4)
+    assert predict_all([decoder], SINGLE, features, batch_size=4, device="cpu") == [None]

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 import configs
-from benchmark import configuration, datasets, inputs, metrics
+from benchmark import configuration, counts, datasets, inputs
 from benchmark.protocol import LABELS, LogGrid, Protocol
 from encoders.errors import UserError
 
@@ -21,7 +21,7 @@ RULES = [
 
 def protocol(name: str = "frozen", *overrides: str) -> Protocol:
     return configuration.compose(
-        encoders=["imagestats"],
+        rows=["imagestats"],
         dataset_choice="real-chesapeake-patches",
         probe=None,
         protocol=name,
@@ -74,7 +74,7 @@ def test_epochs_last_at_least_the_minimum_of_steps(frozen: Protocol) -> None:
 
 def test_what_the_protocol_states_is_what_the_code_holds(frozen: Protocol) -> None:
     assert frozen.missing_bands_ranked + 1 == inputs.MARKED_FROM
-    assert frozen.multi_label_threshold == metrics.THRESHOLD
+    assert frozen.multi_label_threshold == counts.THRESHOLD
     for name in datasets.names():
         one = datasets.dataset(name)
         stated = frozen.multi_label_metric if one.multilabel else frozen.single_label_metric

@@ -115,7 +115,6 @@ def test_one_unranked_cell_keeps_its_row_but_not_its_mark():
         {"partition": "0.01x"},
         {"probe": "knn"},
         {"probe_version": 2},
-        {"probe_options": {"head": 2}},
         {"fusion": "gw"},
         {"task": "segmentation"},
     ],

@@ -65,19 +65,19 @@ def test_names_of_one_bank_are_chosen_apart() -> None:
 def test_only_what_validation_chose_sees_test_and_only_once() -> None:
     trained = trained_grid({1e-4: [0.5, 0.5], 1e-3: [0.9, 0.9]})
     selection = select(trained)
-    features, labels = split(SINGLE, 6, 3)
+    features = split(SINGLE, 6, 3)
     for one in trained[:2]:
         with pytest.raises(AssertionError, match="not chosen by validation"):
-            selection.score_chosen(one, SINGLE, features, labels, batch_size=4)
+            selection.score_chosen(one, SINGLE, features, batch_size=4)
     twin = outcome(1e-3, 0, 0.9)
     with pytest.raises(AssertionError, match="not chosen by validation"):
-        selection.score_chosen(twin, SINGLE, features, labels, batch_size=4)
+        selection.score_chosen(twin, SINGLE, features, batch_size=4)
     assert not features.reads
     for one in selection.choices["gw"].chosen:
-        assert selection.score_chosen(one, SINGLE, features, labels, batch_size=4).scores is not None
+        assert selection.score_chosen(one, SINGLE, features, batch_size=4).scores is not None
         with pytest.raises(AssertionError, match="test is read once"):
-            selection.score_chosen(one, SINGLE, features, labels, batch_size=4)
+            selection.score_chosen(one, SINGLE, features, batch_size=4)
     assert dict(selection.test_reads) == {("gw", 1e-3, 0): 1, ("gw", 1e-3, 1): 1}
     assert sum(len(rows) for rows in features.reads) == 2 * 6
     with pytest.raises(AssertionError):
-        Selection({}).score_chosen(trained[0], SINGLE, features, labels, batch_size=4)
+        Selection({}).score_chosen(trained[0], SINGLE, features, batch_size=4)

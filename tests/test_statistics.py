@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark.metrics import from_counts, group_counts, truth_classes
+from benchmark.counts import from_counts, group_counts, truth_classes
 from benchmark.statistics import bootstrap_interval
 
 RNG = np.random.default_rng(1)

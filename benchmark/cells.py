@@ -1,0 +1,127 @@
+"""What is asked: cells, each a row of the leaderboard on one dataset, and the identity of a cell's runs.
+
+Nothing here imports a deep-learning framework, so a cell whose records exist is skipped at once.
+"""
+
+from dataclasses import dataclass, replace
+
+from benchmark import ingest, inputs
+from benchmark.configuration import Probe, Request, Settings
+from benchmark.datasets import Dataset
+from benchmark.inputs import InputPlan
+from benchmark.places import Places
+from benchmark.protocol import Protocol
+from benchmark.records import Run
+from benchmark.rows import Fusion, fuser_options
+from encoders import checkpoints, inputs_of
+from encoders.spec import EncoderCard
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row on one dataset: an encoder, a fuser and a probe."""
+
+    card: EncoderCard
+    fusion: Fusion
+    dataset: Dataset
+    probe: Probe
+    protocol: Protocol
+    settings: Settings
+
+    @property
+    def title(self) -> str:
+        """The cell in a few words."""
+        fused = "" if self.fusion.name == "none" else f"-{self.fusion.name}"
+        return f"{self.card.name}{fused} / {self.dataset.name} / {self.probe.name}"
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether a decoder is trained by gradient on feature maps, rather than a probe fitted on embeddings."""
+        return self.dataset.task == "segmentation" or self.fusion.kind != "none"
+
+    @property
+    def seeds(self) -> range:
+        """Seeds, each a run of its own. Logistic regression and kNN have none: theirs is the bootstrap's."""
+        return range(self.protocol.seeds if self.is_trained else 1)
+
+    def shares_training(self, other: "Cell") -> bool:
+        """Whether two cells can be trained on one stream of features: they differ in the fuser alone."""
+        return self.is_trained and other.is_trained and replace(other, fusion=self.fusion) == self
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A cell with its data opened and the identity of its runs known, one a seed."""
+
+    cell: Cell
+    runs: tuple[Run, ...]
+    plan: InputPlan
+    data: ingest.OpenDataset
+
+
+def cells(request: Request) -> list[Cell]:
+    """The cells of a grid, dataset by dataset.
+
+    Raises:
+        UserError: the probe doesn't fit one of the datasets.
+    """
+    return [
+        Cell(card, fusion, dataset, request.probe_for(dataset), request.protocol, request.settings)
+        for dataset in request.datasets
+        for card, fusion in request.rows
+    ]
+
+
+def plan_inputs(cell: Cell) -> InputPlan:
+    """What the cell's encoder is fed; raises as `inputs.plan`."""
+    settings = cell.settings
+    return inputs.plan(
+        cell.dataset,
+        inputs_of(cell.card),
+        track=settings.bands,
+        band_names=settings.band_names,
+        missing_bands=settings.missing_bands,
+    )
+
+
+def resolve(cell: Cell, places: Places) -> Resolved:
+    """Open the data (ingesting it on first use) and fix the run's identity.
+
+    Raises:
+        UserError: data or weights are missing or damaged; `ImpossibleError` where nothing can be fed.
+    """
+    plan = plan_inputs(cell)
+    weights = checkpoints.weights_sha256(cell.card, places.weights_dir, plan.side)
+    data = ingest.open_dataset(cell.dataset, places.data_root, places.ingest_dir, cell.settings.partition)
+    fingerprints = {name: split.fingerprint for name, split in data.splits.items()}
+    return Resolved(cell, identify(cell, plan, weights, fingerprints), plan, data)
+
+
+def identify(cell: Cell, plan: InputPlan, weights: dict[str, str], data: dict[str, str]) -> tuple[Run, ...]:
+    """A cell's runs, given its inputs, the digests of its weights and the fingerprints of its splits."""
+    first = Run(
+        encoder=cell.card.name,
+        adapter=cell.card.adapter,
+        encoder_version=cell.card.version,
+        encoder_options=cell.card.options,
+        weights=weights,
+        inputs=plan.describe(),
+        image_size=plan.side,
+        precision=cell.settings.precision,
+        dataset=cell.dataset.name,
+        data=data,
+        dataset_facts={name: getattr(cell.dataset, name) for name in ("metric", "multilabel", "num_classes", "no_data")}
+        | {"groups": [cell.dataset.groups.by, cell.dataset.groups.pattern]},
+        partition=cell.settings.partition,
+        bands=cell.settings.bands,
+        band_names=cell.settings.band_names,
+        missing_bands=cell.settings.missing_bands,
+        fusion=cell.fusion.name,
+        fuser=fuser_options(cell.fusion, cell.dataset.task, cell.protocol),
+        probe=cell.probe.name,
+        probe_version=cell.probe.version,
+        protocol=cell.protocol.name,
+        protocol_hash=cell.protocol.hash,
+        seed=0,
+    )
+    return tuple(replace(first, seed=seed) for seed in cell.seeds)

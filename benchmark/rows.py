@@ -1,0 +1,78 @@
+"""Rows of a leaderboard: an encoder, and the fuser trained on its maps, named `ENCODER` or `ENCODER-FUSION`.
+
+`satdifuser-lw-fixed` is encoder `satdifuser` with the fuser of `configs/fusion/lw-fixed.yaml`. A fuser is named
+there with all its options; which of them the protocol fixes (width, norm groups) is added by `fuser_options`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import configs
+from benchmark.protocol import Protocol
+from decoders.fusion_options import KINDS, Projection, parse
+from encoders import names as encoder_names
+from encoders.errors import UserError, nearest, strict
+
+Kind = Literal["none", "mean", "concat", "gw", "lw", "moe"]
+
+
+@strict
+@dataclass(frozen=True)
+class Fusion:
+    """A fuser as a row names it: one YAML each in `configs/fusion/`.
+
+    Attributes:
+        kind: which fuser of `decoders.fusion`.
+        source: the paper or code it is from; `ours` where we changed it.
+        options: of the fuser; one that depends on the task is given by task.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    source: str
+    options: dict[str, object]
+
+
+def fusion_names() -> list[str]:
+    """The fusers there are."""
+    return sorted(path.stem for path in (configs.ROOT / "fusion").glob("*.yaml"))
+
+
+def split(rows: Sequence[str], fusions: Sequence[str]) -> list[tuple[str, str]]:
+    """(encoder, fusion) of each row.
+
+    Args:
+        rows: `ENCODER`, which takes each of `fusions`, or `ENCODER-FUSION`, which has its own.
+
+    Raises:
+        UserError: an unknown encoder or fusion, or a row named twice.
+    """
+    found = []
+    for row in rows:
+        encoder, _, fusion = row.partition("-")
+        if encoder not in encoder_names():
+            raise UserError(f"no encoder '{encoder}'; {nearest(encoder, encoder_names())}")
+        found += [(encoder, name) for name in ([fusion] if fusion else fusions)]
+    for encoder, fusion in found:
+        if fusion not in fusion_names():
+            raise UserError(f"{encoder}: no fusion '{fusion}'; {nearest(fusion, fusion_names())}")
+        if found.count((encoder, fusion)) > 1:
+            raise UserError(f"row {encoder}-{fusion} is named twice; name it once")
+    return found
+
+
+def fuser_options(fusion: Fusion, task: str, protocol: Protocol) -> dict[str, object]:
+    """Every option of a fuser under a protocol, with its kind: what a run's key holds.
+
+    Raises:
+        UserError: an unknown option or a value that cannot be; names it.
+    """
+    given = {key: value.get(task) if isinstance(value, dict) else value for key, value in fusion.options.items()}
+    if issubclass(KINDS[fusion.kind], Projection):
+        fixed = {"projection_dim": protocol.fuser_width, "num_norm_groups": protocol.fuser_norm_groups}
+        for key in given.keys() & fixed.keys():
+            raise UserError(f"fusion {fusion.name}: '{key}' is the protocol's; set protocol.fuser_width or its groups")
+        given |= fixed
+    return {"kind": fusion.kind} | asdict(parse(fusion.kind, given))
