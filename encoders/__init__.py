@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from encoders.base import Encoder
 
 ADAPTERS = {
+    "croma": "encoders.croma:CROMA",
     "imagestats": "encoders.baselines:ImageStats",
     "rcf": "encoders.baselines:RandomConvolutionalFeatures",
     "satdifuser": "encoders.satdifuser:SatDiFuser",
