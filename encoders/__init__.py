@@ -27,6 +27,7 @@ ADAPTERS = {
     "imagestats": "encoders.baselines:ImageStats",
     "rcf": "encoders.baselines:RandomConvolutionalFeatures",
     "satdifuser": "encoders.satdifuser:SatDiFuser",
+    "satlas": "encoders.satlas:Satlas",
 }
 """Adapter name -> where its class stands; a name is imported when it is built, not before."""
 
