@@ -269,3 +269,10 @@ def test_a_tiny_croma_runs_on_radar_and_optical_images() -> None:
         features = encoders.build(name)(pixels(1, channels, 120))
         assert features.maps[0].shape[-2:] == (15, 15)
         assert features.embedding.shape == (1, 64)
+
+
+def test_radar_alone_is_scaled_as_beside_optical_images() -> None:
+    alone, joint = encoders.input_spec("croma_sar"), encoders.input_spec("croma_joint")
+    assert alone.bands["sentinel2"] == joint.bands["sentinel2"][-2:] == ("VV", "VH")
+    assert alone.rules == tuple(rule for rule in joint.rules if rule.unit == "power")
+    assert (alone.value_range, alone.image_size, alone.authors) == (joint.value_range, joint.image_size, joint.authors)
