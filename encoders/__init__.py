@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ADAPTERS = {
     "croma": "encoders.croma:CROMA",
+    "dofa": "encoders.dofa:DOFA",
     "imagestats": "encoders.baselines:ImageStats",
     "rcf": "encoders.baselines:RandomConvolutionalFeatures",
     "satdifuser": "encoders.satdifuser:SatDiFuser",

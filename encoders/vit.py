@@ -1,0 +1,196 @@
+"""The vision transformer that DOFA and SatMAE share: its block, its taps, its options.
+
+Both are built as timm builds them: norm before attention and before the MLP, queries, keys and values from one
+matrix, exact GELU. Modules are named as in the released files.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from encoders.base import EncoderCard, Level
+from encoders.errors import UserError, nearest, strict
+
+EPS = 1e-6
+"""Of every layer norm, in both official codes."""
+LAYERS = {6: (2, 3, 4, 5), 12: (3, 5, 7, 11), 24: (7, 11, 15, 23)}
+"""Blocks read by default, by depth: those of the DOFA authors' segmentation models (3, 5, 7, 11; 7, 11, 15, 23)."""
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Sizes of a vision transformer; its MLPs are four times as wide as its tokens.
+
+    Attributes:
+        dim: width of a token; depth: number of blocks; heads: of each attention.
+        patch: pixels a token spans, a side.
+        image: side in pixels of the images it was trained on, whose grid its position table has.
+    """
+
+    dim: int
+    depth: int
+    heads: int
+    patch: int
+    image: int
+
+    def __post_init__(self) -> None:
+        if min(self.dim, self.depth, self.heads, self.patch, self.image) < 1:
+            raise UserError("architecture: every size must be at least 1")
+        if self.dim % self.heads or self.dim % 4:
+            raise UserError(f"architecture: dim {self.dim} must be a multiple of heads ({self.heads}) and of 4")
+
+    @property
+    def grid(self) -> int:
+        """Tokens a side at the trained image size."""
+        return self.image // self.patch
+
+
+@strict
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Options common to vision transformers.
+
+    Attributes:
+        layers: blocks whose tokens are the maps, counted from 0; None for `LAYERS`, or the last four.
+        pooling: what the embedding is: `authors`, `mean` of the patch tokens, or `cls`, the class token.
+        seed: of drawn weights.
+    """
+
+    layers: tuple[int, ...] | None = None
+    pooling: Literal["authors", "mean", "cls"] = "authors"
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        if self.layers is not None and (not self.layers or list(self.layers) != sorted(set(self.layers))):
+            raise UserError(f"options.layers is {list(self.layers)}; name blocks in ascending order, each once")
+        if self.seed < 0:
+            raise UserError(f"options.seed is {self.seed}; choose 0 or more")
+
+    def taps(self, depth: int) -> tuple[int, ...]:
+        """The blocks to read of a network of `depth` blocks.
+
+        Raises:
+            UserError: it has no such block.
+        """
+        default = LAYERS.get(depth, tuple(range(max(0, depth - 4), depth)))
+        layers = default if self.layers is None else self.layers
+        if layers[0] < 0 or layers[-1] >= depth:
+            raise UserError(f"options.layers is {list(layers)}; the network has blocks 0 to {depth - 1}")
+        return layers
+
+
+class Attention(nn.Module):
+    """Self-attention over all tokens: (B, n, dim) -> (B, n, dim)."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        x = F.scaled_dot_product_attention(query, key, value)
+        out: Tensor = self.proj(x.transpose(1, 2).flatten(2))
+        return out
+
+
+class MLP(nn.Module):
+    """(B, n, dim) -> (B, n, dim)."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, 4 * dim)
+        self.fc2 = nn.Linear(4 * dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.fc2(F.gelu(self.fc1(x)))
+        return out
+
+
+class LayerScale(nn.Module):
+    """A factor for each channel of a residual."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gamma
+
+
+class Block(nn.Module):
+    """One transformer block: (B, n, dim) -> (B, n, dim)."""
+
+    def __init__(self, dim: int, heads: int, *, layer_scale: bool = False) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim, EPS)
+        self.attn = Attention(dim, heads)
+        self.ls1 = LayerScale(dim) if layer_scale else nn.Identity()
+        self.norm2 = nn.LayerNorm(dim, EPS)
+        self.mlp = MLP(dim)
+        self.ls2 = LayerScale(dim) if layer_scale else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.ls1(self.attn(self.norm1(x)))
+        out: Tensor = x + self.ls2(self.mlp(self.norm2(x)))
+        return out
+
+
+def stack(sizes: Sizes, *, layer_scale: bool = False) -> nn.ModuleList:
+    """The network's blocks, named `0`, `1`, ... as in the released files."""
+    return nn.ModuleList(Block(sizes.dim, sizes.heads, layer_scale=layer_scale) for _ in range(sizes.depth))
+
+
+def run(blocks: Iterable[nn.Module], tokens: Tensor, taps: Sequence[int]) -> tuple[list[Tensor], Tensor]:
+    """Send tokens through all blocks.
+
+    Args:
+        blocks: in float32 or bfloat16.
+        tokens: (B, n, dim) float32.
+        taps: numbers of the blocks to read.
+
+    Returns:
+        The tokens after each tapped block and those after the last block, (B, n, dim) float32.
+    """
+    read = []
+    x = tokens
+    for number, block in enumerate(blocks):
+        x = block(x.to(next(block.parameters()).dtype))
+        if number in taps:
+            read.append(x.float())
+    return read, x.float()
+
+
+def level(sizes: Sizes, taps: Sequence[int]) -> Level:
+    """The one grid of a vision transformer: all tapped blocks stand on it."""
+    return Level(sizes.patch, tuple((f"blocks.{number}", sizes.dim) for number in taps))
+
+
+def grid_of(card: EncoderCard, size: Sequence[int], patch: int) -> tuple[int, int]:
+    """Rows and columns of tokens of an image of `size` (height, width).
+
+    Raises:
+        UserError: a side that the patch does not divide.
+    """
+    height, width = size
+    if height % patch or width % patch:
+        raise UserError(f"{card.name}: image sides must be multiples of {patch}, not {height} x {width}; resize them")
+    return height // patch, width // patch
+
+
+def dtype_of(card: EncoderCard, precision: str) -> torch.dtype:
+    """The dtype a precision names.
+
+    Raises:
+        UserError: no such precision.
+    """
+    if precision not in PRECISIONS:
+        raise UserError(f"{card.name}: unknown precision '{precision}'; {nearest(precision, PRECISIONS)}")
+    return PRECISIONS[precision]
