@@ -29,6 +29,7 @@ ADAPTERS = {
     "rcf": "encoders.baselines:RandomConvolutionalFeatures",
     "satdifuser": "encoders.satdifuser:SatDiFuser",
     "satlas": "encoders.satlas:Satlas",
+    "satmae": "encoders.satmae:SatMAE",
 }
 """Adapter name -> where its class stands; a name is imported when it is built, not before."""
 
