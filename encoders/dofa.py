@@ -24,14 +24,18 @@ from encoders.vit import EPS, Sizes
 
 Generation = Literal["v1", "v2"]
 
-SIZES: dict[tuple[Generation, str], Sizes] = {
+SIZES: dict[Generation, dict[str, Sizes]] = {
     # dofa_v1.py and dofa_v2.py of zhu-xlab/DOFA at a414125; `tiny` is ours.
-    ("v1", "base"): Sizes(dim=768, depth=12, heads=12, patch=16, image=224),
-    ("v1", "large"): Sizes(dim=1024, depth=24, heads=16, patch=16, image=224),
-    ("v1", "tiny"): Sizes(dim=64, depth=4, heads=4, patch=16, image=224),
-    ("v2", "base"): Sizes(dim=768, depth=12, heads=12, patch=14, image=224),
-    ("v2", "large"): Sizes(dim=1024, depth=24, heads=16, patch=14, image=224),
-    ("v2", "tiny"): Sizes(dim=64, depth=4, heads=4, patch=14, image=224),
+    "v1": {
+        "base": Sizes(dim=768, depth=12, heads=12, patch=16, image=224),
+        "large": Sizes(dim=1024, depth=24, heads=16, patch=16, image=224),
+        "tiny": Sizes(dim=64, depth=4, heads=4, patch=16, image=224),
+    },
+    "v2": {
+        "base": Sizes(dim=768, depth=12, heads=12, patch=14, image=224),
+        "large": Sizes(dim=1024, depth=24, heads=16, patch=14, image=224),
+        "tiny": Sizes(dim=64, depth=4, heads=4, patch=14, image=224),
+    },
 }
 
 SURPLUS = {"v1": ("mask_token", "norm.", "projector."), "v2": ("norm.",)}
@@ -63,7 +67,7 @@ class Options(vit.Options):
 
     Attributes:
         generation: v1 or v2.
-        architecture: sizes by name, or spelled out.
+        architecture: `base`, `large`, `tiny`, or sizes spelled out.
         position: how v1's position table is resized to other images than it was trained on. `bicubic` is the
             authors', `bicubic_aligned` Copernicus-Bench's, `bilinear` terratorch's.
         kernel_layout: `new` or `old`, for a file of v1 whose sha256 is not in `LAYOUTS`; else None.
@@ -71,17 +75,15 @@ class Options(vit.Options):
     """
 
     generation: Generation
-    architecture: Literal["tiny", "base", "large"] | Sizes
+    architecture: Sizes | str
     position: Resizing = "bicubic"
     kernel_layout: Layout | None = None
     radar_um: float | None = None
 
     @property
     def sizes(self) -> Sizes:
-        """The architecture spelled out."""
-        if isinstance(self.architecture, Sizes):
-            return self.architecture
-        return SIZES[self.generation, self.architecture]
+        """The architecture spelled out; raises a UserError if there is none of that name."""
+        return vit.named(self.architecture, SIZES[self.generation])
 
 
 class Trunk(nn.Module):

@@ -56,14 +56,14 @@ class Options(vit.Options):
     """Options of `satmae`.
 
     Attributes:
-        architecture: sizes by name, or spelled out.
+        architecture: a name in `SIZES`, or sizes spelled out.
         finetuned: whether the file is one of the authors' fine-tuned on fMoW's classes, which ends in fc_norm in
             place of norm and, with groups, tells the class token a channel too.
         position: the table at other image sizes than it was trained on: `sincos` makes it anew for the new grid
             (what the official main_finetune.py comes to), `bicubic` resizes it (its util/pos_embed.py).
     """
 
-    architecture: Literal["rgb_large", "rgb_tiny", "group_base", "group_large", "group_tiny"] | Sizes
+    architecture: Sizes | str
     finetuned: bool = False
     position: Literal["sincos", "bicubic"] = "sincos"
 
@@ -77,8 +77,8 @@ class Options(vit.Options):
 
     @property
     def sizes(self) -> Sizes:
-        """The architecture spelled out."""
-        return self.architecture if isinstance(self.architecture, Sizes) else SIZES[self.architecture]
+        """The architecture spelled out; raises a UserError if there is none of that name."""
+        return vit.named(self.architecture, SIZES)
 
 
 class PatchEmbed(nn.Module):
@@ -150,8 +150,10 @@ class SatMAE(Encoder):
         options = validate(Options, card.options, f"{card.name}: options")
         dtype, sizes = vit.dtype_of(card, precision), options.sizes
         if len(bands) != channels(sizes):
-            wanted = "ten Sentinel-2 bands; use bands=all" if sizes.channel else "red, green and blue; use bands=rgb"
-            raise UserError(f"{card.name}: is given {len(bands)} channels where it looks at {wanted}")
+            wanted = (
+                "ten Sentinel-2 bands; use satmae_group" if sizes.channel else "red, green and blue; use satmae_rgb"
+            )
+            raise UserError(f"{card.name}: is given {len(bands)} channels where it looks at {wanted} as its inputs")
         vit.grid_of(card, (image_size, image_size), sizes.patch)
         options.taps(sizes.depth)
         model = _draw(options) if card.weights.random else _load(card, weights_dir, image_size, options)

@@ -4,9 +4,9 @@ Both are built as timm builds them: norm before attention and before the MLP, qu
 matrix, exact GELU. Modules are named as in the released files.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +51,9 @@ class Sizes:
         return self.image // self.patch
 
 
+AnySizes = TypeVar("AnySizes", bound=Sizes)
+
+
 @strict
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -83,6 +86,19 @@ class Options:
         if layers[0] < 0 or layers[-1] >= depth:
             raise UserError(f"options.layers is {list(layers)}; the network has blocks 0 to {depth - 1}")
         return layers
+
+
+def named(architecture: Sizes | str, known: Mapping[str, AnySizes]) -> AnySizes:
+    """An architecture spelled out.
+
+    Raises:
+        UserError: no architecture of that name.
+    """
+    if isinstance(architecture, Sizes):
+        return cast(AnySizes, architecture)
+    if architecture not in known:
+        raise UserError(f"options.architecture is '{architecture}'; {nearest(architecture, known)}")
+    return known[architecture]
 
 
 class Attention(nn.Module):
