@@ -80,6 +80,11 @@ class Options(vit.Options):
     kernel_layout: Layout | None = None
     radar_um: float | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.generation == "v2" and (self.position, self.kernel_layout) != ("bicubic", None):
+            raise UserError("options.position and options.kernel_layout are v1's; remove them for v2")
+
     @property
     def sizes(self) -> Sizes:
         """The architecture spelled out; raises a UserError if there is none of that name."""

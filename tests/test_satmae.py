@@ -134,6 +134,14 @@ def test_bfloat16_holds_the_blocks_only_and_gives_float32(tiny: dict[str, SatMAE
     assert 0 < relative(features.maps[0], tiny["group"](images).maps[0]) < 0.02
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("position", ["sincos", "bicubic"])
+def test_all_it_computes_with_moves_with_it(kind: str, position: str) -> None:
+    # Tensors of two devices cannot be added: one that stayed behind would fail.
+    moved = build(kind, position=position).to("meta")
+    assert moved._body(pictures(kind, 2, (64, 96)).to("meta")).maps[0].device.type == "meta"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
