@@ -56,7 +56,7 @@ LAYOUTS: dict[str, Layout] = {
 name with equal keys and shapes; read the wrong way, every patch is wrong and nothing fails."""
 
 RADAR_UM = {"v1": 3.75, "v2": 5.405}
-"""What a radar channel is told in place of a wavelength, by what each was trained with (torchgeo issue 3942)."""
+"""What a radar channel is told in place of a wavelength, by what each was trained with (torchgeo pull request 3942)."""
 RADAR = ("VV", "VH")
 
 
@@ -84,6 +84,8 @@ class Options(vit.Options):
         super().__post_init__()
         if self.generation == "v2" and (self.position, self.kernel_layout) != ("bicubic", None):
             raise UserError("options.position and options.kernel_layout are v1's; remove them for v2")
+        if self.radar_um is not None and not self.radar_um > 0:
+            raise UserError(f"options.radar_um is {self.radar_um}; give a wavelength in micrometres, or null")
 
     @property
     def sizes(self) -> Sizes:
