@@ -38,8 +38,7 @@ def weighted(
     Raises:
         UserError: an unknown precision, or a file that is missing, damaged or of another model.
     """
-    if precision not in PRECISIONS:
-        raise UserError(f"{card.name}: unknown precision '{precision}'; {nearest(precision, PRECISIONS)}")
+    dtype = dtype_of(card, precision)
     if card.weights.random:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -49,7 +48,18 @@ def weighted(
         with torch.device("meta"):
             model = make()
         fit(model, read(load_tensors(path), model), path)
-    return model.to(PRECISIONS[precision])
+    return model.to(dtype)
+
+
+def dtype_of(card: EncoderCard, precision: str) -> torch.dtype:
+    """The dtype a precision names.
+
+    Raises:
+        UserError: no such precision.
+    """
+    if precision not in PRECISIONS:
+        raise UserError(f"{card.name}: unknown precision '{precision}'; {nearest(precision, PRECISIONS)}")
+    return PRECISIONS[precision]
 
 
 def taps(layers: Sequence[int] | None, depth: int, where: str) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encoders import vit
+from encoders.assembly import dtype_of, taps
 from encoders.bands import Band
 from encoders.base import Encoder, EncoderCard, Features, InputSpec
 from encoders.checkpoints import find, fit, load_tensors, weights_sha256
@@ -140,7 +141,7 @@ class DOFA(Encoder):
     def __init__(self, card: EncoderCard, inputs: InputSpec, trunk: Trunk, channels: int, options: Options) -> None:
         super().__init__()
         self.card, self.inputs, self.options, self.sizes = card, inputs, options, options.sizes
-        self.taps = options.taps(self.sizes.depth)
+        self.taps = taps(options.layers, self.sizes.depth, f"{card.name}: options")
         self.trunk, self.channels, self.embedding_dim = trunk, channels, self.sizes.dim
         self.levels = (vit.level(self.sizes, self.taps),)
 
@@ -161,10 +162,10 @@ class DOFA(Encoder):
             UserError: an option, band, size or precision that cannot be, or weights that are missing or damaged.
         """
         options = validate(Options, card.options, f"{card.name}: options")
-        dtype = vit.dtype_of(card, precision)
+        dtype = dtype_of(card, precision)
         wavelengths = [_wavelength(card, band, options) for band in bands]
         _grid(card, options, (image_size, image_size))
-        options.taps(options.sizes.depth)
+        taps(options.layers, options.sizes.depth, f"{card.name}: options")
         network, layout = _draw(options) if card.weights.random else _load(card, weights_dir, image_size, options)
         # Once it has written the kernel, the generator (a fifth of the base model) isn't held.
         network.trunk.patch_embed = network.generator.convolution(wavelengths, layout)

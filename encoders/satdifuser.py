@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from encoders import diffusion
+from encoders.assembly import dtype_of
 from encoders.bands import Band
 from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level
 from encoders.checkpoints import find
@@ -28,7 +29,6 @@ VAE_FACTOR = 8
 """Input pixels a latent spans in Stable Diffusion, for an encoder that is given latents."""
 
 SIZES = (256, 512)
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 class SatDiFuser(Encoder):
@@ -100,8 +100,7 @@ class SatDiFuser(Encoder):
         options = parse(card.options, f"{card.name}: options")
         if len(bands) != cls.channels:
             raise UserError(f"{card.name}: looks at red, green and blue, not at {len(bands)} channels; use bands=rgb")
-        if precision not in PRECISIONS:
-            raise UserError(f"{card.name}: unknown precision '{precision}'; {nearest(precision, PRECISIONS)}")
+        dtype = dtype_of(card, precision)
         if card.weights.random:
             parts = draw(options.sizes, options.seed)
         else:
@@ -116,7 +115,7 @@ class SatDiFuser(Encoder):
                 _root(card, files), files.values(), options.unet_subfolder, options.prompt, options.guidance is not None
             )
         # Past the `to` of diffusers, which warns of a mistake nobody made.
-        nn.Module.to(parts.unet, PRECISIONS[precision])
+        nn.Module.to(parts.unet, dtype)
         return cls(card, inputs, parts, options)
 
     def encode(self, images: Tensor) -> Tensor:

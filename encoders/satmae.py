@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from encoders import vit
+from encoders.assembly import dtype_of, taps
 from encoders.bands import Band
 from encoders.base import Encoder, EncoderCard, Features, InputSpec
 from encoders.checkpoints import find, fit, load_tensors
@@ -128,7 +129,7 @@ class SatMAE(Encoder):
         self.card, self.inputs, self.options, self.sizes = card, inputs, options, options.sizes
         self.model, self.embedding_dim = model, self.sizes.dim
         self.channels = channels(self.sizes)
-        self.taps = options.taps(self.sizes.depth)
+        self.taps = taps(options.layers, self.sizes.depth, f"{card.name}: options")
         self.levels = (vit.level(self.sizes, self.taps),)
 
     @classmethod
@@ -148,14 +149,14 @@ class SatMAE(Encoder):
             UserError: an option, size or precision that cannot be, or weights that are missing or damaged.
         """
         options = validate(Options, card.options, f"{card.name}: options")
-        dtype, sizes = vit.dtype_of(card, precision), options.sizes
+        dtype, sizes = dtype_of(card, precision), options.sizes
         if len(bands) != channels(sizes):
             wanted = (
                 "ten Sentinel-2 bands; use satmae_group" if sizes.channel else "red, green and blue; use satmae_rgb"
             )
             raise UserError(f"{card.name}: is given {len(bands)} channels where it looks at {wanted} as its inputs")
         vit.grid_of(card, (image_size, image_size), sizes.patch)
-        options.taps(sizes.depth)
+        taps(options.layers, sizes.depth, f"{card.name}: options")
         model = _draw(options) if card.weights.random else _load(card, weights_dir, image_size, options)
         model.blocks.to(dtype)
         return cls(card, inputs, model, options)

@@ -17,9 +17,6 @@ from encoders.errors import UserError, nearest, strict
 
 EPS = 1e-6
 """Of every layer norm, in both official codes."""
-LAYERS = {6: (2, 3, 4, 5), 12: (3, 5, 7, 11), 24: (7, 11, 15, 23)}
-"""Blocks read by default, by depth: those of the DOFA authors' segmentation models (3, 5, 7, 11; 7, 11, 15, 23)."""
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @strict
@@ -60,7 +57,7 @@ class Options:
     """Options common to vision transformers.
 
     Attributes:
-        layers: blocks whose tokens are the maps, counted from 0; None for `LAYERS`, or the last four.
+        layers: blocks whose tokens are the maps, counted from 0; None for the default of the depth (`assembly.TAPS`).
         pooling: what the embedding is: `authors`, `mean` of the patch tokens, or `cls`, the class token.
         seed: of drawn weights.
     """
@@ -70,22 +67,8 @@ class Options:
     seed: int = 42
 
     def __post_init__(self) -> None:
-        if self.layers is not None and (not self.layers or list(self.layers) != sorted(set(self.layers))):
-            raise UserError(f"options.layers is {list(self.layers)}; name blocks in ascending order, each once")
         if self.seed < 0:
             raise UserError(f"options.seed is {self.seed}; choose 0 or more")
-
-    def taps(self, depth: int) -> tuple[int, ...]:
-        """The blocks to read of a network of `depth` blocks.
-
-        Raises:
-            UserError: it has no such block.
-        """
-        default = LAYERS.get(depth, tuple(range(max(0, depth - 4), depth)))
-        layers = default if self.layers is None else self.layers
-        if layers[0] < 0 or layers[-1] >= depth:
-            raise UserError(f"options.layers is {list(layers)}; the network has blocks 0 to {depth - 1}")
-        return layers
 
 
 def named(architecture: Sizes | str, known: Mapping[str, AnySizes]) -> AnySizes:
@@ -199,14 +182,3 @@ def grid_of(card: EncoderCard, size: Sequence[int], patch: int) -> tuple[int, in
     if height % patch or width % patch:
         raise UserError(f"{card.name}: image sides must be multiples of {patch}, not {height} x {width}; resize them")
     return height // patch, width // patch
-
-
-def dtype_of(card: EncoderCard, precision: str) -> torch.dtype:
-    """The dtype a precision names.
-
-    Raises:
-        UserError: no such precision.
-    """
-    if precision not in PRECISIONS:
-        raise UserError(f"{card.name}: unknown precision '{precision}'; {nearest(precision, PRECISIONS)}")
-    return PRECISIONS[precision]

@@ -177,7 +177,7 @@ def test_bfloat16_holds_the_blocks_only_and_gives_float32(tiny: dict[str, DOFA])
         ({"position": "nearest"}, "'position' is 'nearest'"),
         ({"kernel_layout": "oldest"}, "did you mean old"),
         ({"layer": [1]}, "unknown key 'layer'; did you mean layers"),
-        ({"layers": [4]}, "blocks 0 to 3"),
+        ({"layers": [4]}, "name some of 0 to 3"),
     ],
 )
 def test_option_that_cannot_be_is_refused_in_one_sentence(options: dict[str, object], message: str) -> None:

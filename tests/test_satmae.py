@@ -148,7 +148,7 @@ def test_all_it_computes_with_moves_with_it(kind: str, position: str) -> None:
         ({"architecture": "rgb_huge"}, "architecture is 'rgb_huge'; did you mean rgb_large"),
         ({"position": "bilinear"}, "'position' is 'bilinear'"),
         ({"finetuned": True, "pooling": "cls"}, "fine-tuned files have no norm .* choose authors or mean"),
-        ({"layers": [4]}, "blocks 0 to 3"),
+        ({"layers": [4]}, "name some of 0 to 3"),
         ({"archtecture": "rgb_tiny"}, "unknown key 'archtecture'; did you mean architecture"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What vision transformers share: which blocks are read, in which precision, and which options cannot be."""
+"""What vision transformers share: its blocks and which options cannot be."""
 
 import pytest
 import torch
@@ -12,25 +12,8 @@ SIZES = vit.Sizes(dim=16, depth=3, heads=2, patch=4, image=8)
 
 
 @pytest.mark.parametrize(
-    ("depth", "expected"),
-    [
-        (6, (2, 3, 4, 5)),
-        (12, (3, 5, 7, 11)),
-        (24, (7, 11, 15, 23)),
-        (5, (1, 2, 3, 4)),
-        (2, (0, 1)),
-    ],
-)
-def test_default_taps_by_depth(depth: int, expected: tuple[int, ...]) -> None:
-    assert vit.Options().taps(depth) == expected
-
-
-@pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"layers": [3, 1]}, "ascending order"),
-        ({"layers": [1, 1]}, "each once"),
-        ({"layers": []}, "ascending order"),
         ({"seed": -1}, "choose 0 or more"),
         ({"pooling": "maen"}, "did you mean mean"),
     ],
@@ -38,12 +21,6 @@ def test_default_taps_by_depth(depth: int, expected: tuple[int, ...]) -> None:
 def test_option_that_cannot_be_is_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
         validate(vit.Options, options, "card")
-
-
-@pytest.mark.parametrize("layers", [(0, 3), (-1, 2)])
-def test_block_that_is_not_there_is_refused(layers: tuple[int, ...]) -> None:
-    with pytest.raises(UserError, match="blocks 0 to 2"):
-        vit.Options(layers=layers).taps(3)
 
 
 @pytest.mark.parametrize(
@@ -84,9 +61,7 @@ def test_bfloat16_blocks_give_float32_tokens() -> None:
     assert 0 < ((rounded[0] - exact[0]).norm() / exact[0].norm()).item() < 0.02
 
 
-def test_grid_and_precision_are_checked() -> None:
+def test_the_grid_is_checked() -> None:
     assert vit.grid_of(CARD, (32, 48), 16) == (2, 3)
     with pytest.raises(UserError, match="m: image sides must be multiples of 16, not 32 x 40; resize them"):
         vit.grid_of(CARD, (32, 40), 16)
-    with pytest.raises(UserError, match="unknown precision 'bfloat61'; did you mean bfloat16"):
-        vit.dtype_of(CARD, "bfloat61")
