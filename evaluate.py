@@ -119,14 +119,16 @@ def _cache_options(cache: Parser) -> None:
 
 
 def _fetch_options(fetch: Parser) -> None:
-    fetch.add_argument("what", choices=("dataset",))
-    fetch.add_argument(
-        "--synthetic", required=True, metavar="DIR", help="write a miniature GEO-Bench root of made-up images"
-    )
-    fetch.add_argument("--seed", type=int, default=0, metavar="N", help="of what the images show (default: 0)")
-    fetch.add_argument(
-        "--signal", type=float, default=1.0, metavar="X", help="how learnable they are; 0 is noise (default: 1)"
-    )
+    fetch.add_argument("what", choices=("encoder", "dataset", "all"))
+    fetch.add_argument("names", nargs="?", metavar="NAME,...", help="or all; of datasets also a task")
+    fetch.add_argument("--size", type=int, choices=(256, 512), help="weights for images of this side (default: both)")
+    fetch.add_argument("--ingest", action="store_true", help="also read each dataset into arrays")
+    fetch.add_argument("--keep-archive", action="store_true", help="keep the zip beside what was unpacked")
+    fetch.add_argument("--dry-run", action="store_true", help="say what, from where, how big, which licence")
+    fetch.add_argument("--synthetic", metavar="DIR", help="instead: write a miniature GEO-Bench root of made-up images")
+    fetch.add_argument("--seed", type=int, default=0, metavar="N", help="of what these show (default: 0)")
+    fetch.add_argument("--signal", type=float, default=1.0, metavar="X", help="how learnable; 0 is noise (default: 1)")
+    _place_options(fetch)
 
 
 def _profile_options(profile: Parser) -> None:
@@ -265,12 +267,21 @@ def _cache(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from pathlib import Path
+    from benchmark import fetch
+    from reports.console import print_table
 
-    from benchmark import synthetic
-
-    written = synthetic.write_root(Path(options.synthetic), seed=options.seed, signal=options.signal)
-    print(f"{len(written)} made-up datasets in GEO-Bench's layout: give --data-root {options.synthetic}")
+    if options.synthetic:
+        print(fetch.write_synthetic(options.what, options.synthetic, options.seed, options.signal))
+        return 0
+    places, sizes = _places(options), (options.size,) if options.size else fetch.SIZES
+    plan = fetch.plan(options.what, options.names, places, sizes)
+    if options.dry_run:
+        print_table(*plan.table())
+    else:
+        for line in fetch.carry_out(plan, places, ingest=options.ingest, keep_archive=options.keep_archive):
+            print(line, flush=True)
+    for line in plan.left_out:
+        print(line)
     return 0
 
 
@@ -338,7 +349,7 @@ COMMANDS = {
     "doctor": Command("what is installed, found and missing, and what brings it", _place_options, _doctor),
     "preview": Command("what an encoder is fed on a dataset, with the picture it sees", _preview_options, _preview),
     "cache": Command("list, clear or verify stored features", _cache_options, _cache),
-    "fetch": Command("write a miniature GEO-Bench root to try things on (Python 3.12)", _fetch_options, _fetch),
+    "fetch": Command("download weights and datasets, checked; or write made-up data", _fetch_options, _fetch),
     "profile": Command("measure how fast samples are read, against the geobench package", _profile_options, _profile),
 }
 

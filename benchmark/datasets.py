@@ -99,6 +99,24 @@ class CorrelationCheck:
 
 @strict
 @dataclass(frozen=True)
+class Archive:
+    """The zip file a dataset is published as.
+
+    Attributes:
+        url: of a fixed revision.
+        sha256: empty where not published.
+        bytes: exact size; None where not published.
+        gigabytes: about; None where not known.
+    """
+
+    url: str
+    sha256: str = ""
+    bytes: int | None = None
+    gigabytes: float | None = None
+
+
+@strict
+@dataclass(frozen=True)
 class Dataset:
     """One dataset.
 
@@ -114,6 +132,7 @@ class Dataset:
         leak: why train and test are not independent; empty where they are.
         bundled: True where the pixels come with this package.
         size_gb: on disk, unpacked, computed from sizes and types where both are known.
+        archive: where `evaluate.py fetch` gets it; None for what is bundled.
     """
 
     name: str
@@ -139,6 +158,7 @@ class Dataset:
     leak: str = ""
     bundled: bool = False
     size_gb: float | None = None
+    archive: Archive | None = None
     notes: tuple[str, ...] = ()
 
     @property

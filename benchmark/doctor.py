@@ -12,6 +12,10 @@ from benchmark.provenance import versions
 from encoders import checkpoints
 
 State = Literal["ok", "missing", "note"]
+REMEDY = (
+    "`evaluate.py fetch dataset NAME --data-root FOLDER` brings it (`all`: 57 GB unpacked), as does "
+    f"`{DATA_VARIABLE}=FOLDER uv run geobench-download` (Python 3.12)"
+)
 
 
 @dataclass(frozen=True)
@@ -63,28 +67,20 @@ def _weights(places: Places) -> list[Finding]:
             if not missing:
                 found.append(Finding("weights", "ok", f"{name} at {size} px in {places.weights_dir}"))
                 continue
-            text = f"{name} at {size} px: {len(missing)} files, first {missing[0]}; {card.weights.source}"
+            remedy = checkpoints.how_to_get(card, places.weights_dir, size)
+            text = f"{name} at {size} px: {len(missing)} files, first {missing[0]}; {remedy}"
             found.append(Finding("weights", "missing", text))
     return found
 
 
 def _datasets(places: Places) -> list[Finding]:
     if places.data_root is None:
-        text = f"no GEO-Bench root: set ${DATA_VARIABLE} or give --data-root; {ingest_remedy()}"
+        text = f"no GEO-Bench root: set ${DATA_VARIABLE} or give --data-root; {REMEDY}"
         return [Finding("dataset", "missing", text)]
     found = []
     for name in datasets.select("all"):
         folder = places.data_root / datasets.dataset(name).folder
         here = (folder / "default_partition.json").is_file()
-        found.append(Finding("dataset", "ok" if here else "missing", f"{name}: {folder}"))
-    if any(one.state == "missing" for one in found):
-        found.append(Finding("dataset", "note", ingest_remedy()))
+        remedy = "" if here else f"; `evaluate.py fetch dataset {name} --data-root {places.data_root}` brings it"
+        found.append(Finding("dataset", "ok" if here else "missing", f"{name}: {folder}{remedy}"))
     return found
-
-
-def ingest_remedy() -> str:
-    """Where GEO-Bench comes from."""
-    return (
-        f"download it with `{DATA_VARIABLE}=FOLDER uv run geobench-download` (Python 3.12, about 65 GB), "
-        "from the Hugging Face dataset recursix/geo-bench-1.0"
-    )

@@ -153,10 +153,9 @@ def source_folder(dataset: Dataset, data_root: Path | None) -> Path:
     """
     if dataset.bundled:
         return BUNDLED / dataset.folder
-    remedy = (
-        f"give GEO-Bench's root with --data-root or $GEO_BENCH_DIR ({PUBLISHED} holds "
-        f"{dataset.folder}.zip), or try --demo, which needs no download"
-    )
+    command = f"`evaluate.py fetch dataset {dataset.name} --data-root {data_root or 'FOLDER'}`"
+    how = f" ({command} brings it from {PUBLISHED})" if dataset.archive else ""
+    remedy = f"give GEO-Bench's root with --data-root or $GEO_BENCH_DIR{how}, or try --demo, which needs no download"
     if data_root is None:
         raise UserError(f"{dataset.name}: no folder to look for {dataset.folder} in; {remedy}")
     folder = data_root / dataset.folder

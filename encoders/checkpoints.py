@@ -27,16 +27,24 @@ DEEPEST = 3
 """Dictionaries in dictionaries of released files: no more than two (CROMA's)."""
 
 
-def _wanted(card: EncoderCard, size: int) -> list[tuple[list[str], bool]]:
+def wanted(card: EncoderCard, size: int) -> list[tuple[list[str], bool]]:
     """(alternatives, whether required) of each file a card names, placeholders filled in."""
     fill = {"size": str(size)} | {key: value for key, value in card.options.items() if isinstance(value, str)}
-    wanted = []
+    files = []
     for pattern in card.weights.files:
         text = pattern.removesuffix("?")
         for key, value in fill.items():
             text = text.replace("{" + key + "}", value)
-        wanted.append(([part.strip() for part in text.split("|")], not pattern.endswith("?")))
-    return wanted
+        files.append(([part.strip() for part in text.split("|")], not pattern.endswith("?")))
+    return files
+
+
+def _absent(card: EncoderCard, weights_dir: Path | None, size: int) -> list[list[str]]:
+    return [
+        paths
+        for paths, required in wanted(card, size)
+        if required and not (weights_dir and any((weights_dir / path).is_file() for path in paths))
+    ]
 
 
 def missing_files(card: EncoderCard, weights_dir: Path | None, size: int) -> list[str]:
@@ -45,11 +53,27 @@ def missing_files(card: EncoderCard, weights_dir: Path | None, size: int) -> lis
     Args:
         size: side in pixels of the images, which `{size}` in a path stands for.
     """
-    return [
-        " or ".join([paths[0], *(Path(path).name for path in paths[1:])])
-        for paths, required in _wanted(card, size)
-        if required and not (weights_dir and any((weights_dir / path).is_file() for path in paths))
-    ]
+    absent = _absent(card, weights_dir, size)
+    return [" or ".join([paths[0], *(Path(path).name for path in paths[1:])]) for paths in absent]
+
+
+def address(card: EncoderCard, paths: Sequence[str]) -> tuple[str, str] | None:
+    """What brings the first of alternative files that has an address: (the file, or the archive's folder; address)."""
+    for path in paths:
+        if path in card.weights.urls:
+            return path, card.weights.urls[path]
+    for folder, url in card.weights.archives.items():
+        if any(path.startswith(f"{folder}/") for path in paths):
+            return folder, url
+    return None
+
+
+def how_to_get(card: EncoderCard, weights_dir: Path | None, size: int) -> str:
+    """A clause that says how the missing weights come: by a command, if all have an address, and by hand."""
+    known = all(address(card, paths) for paths in _absent(card, weights_dir, size))
+    command = f"with `evaluate.py fetch encoder {card.name}` or " if known else ""
+    where = f"the weights folder {weights_dir}" if weights_dir else "a weights folder (none was given)"
+    return f"get them {command}from {card.weights.source or 'their publisher'} and put them under {where}"
 
 
 def find(card: EncoderCard, weights_dir: Path | None, size: int) -> dict[str, Path]:
@@ -60,14 +84,12 @@ def find(card: EncoderCard, weights_dir: Path | None, size: int) -> dict[str, Pa
     """
     missing = missing_files(card, weights_dir, size)
     if missing or weights_dir is None:
-        where = f"the weights folder {weights_dir}" if weights_dir else "a weights folder (none was given)"
         raise UserError(
             f"{card.name}: {len(missing)} of its weight files are missing: {', '.join(missing)}; "
-            f"get them from {card.weights.source or 'their publisher'} and put them under {where}, "
-            "or run with --demo, which needs none"
+            f"{how_to_get(card, weights_dir, size)}, or run with --demo, which needs none"
         )
     found = {}
-    for paths, _ in _wanted(card, size):
+    for paths, _ in wanted(card, size):
         for path in paths:
             if (weights_dir / path).is_file():
                 found[path] = weights_dir / path

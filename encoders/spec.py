@@ -137,6 +137,7 @@ class Weights:
         random: True where the weights are drawn from a seed; such rows are marked and never ranked.
         sha256: by path, where published; of some no more than the first digits are.
         urls: by path, where `evaluate.py fetch` gets it.
+        archives: by folder, the zip whose files of the card `evaluate.py fetch` unpacks there.
         bytes: by path, exact size where published.
         gigabytes: of all files together, about.
     """
@@ -146,6 +147,7 @@ class Weights:
     random: bool = False
     sha256: dict[str, str] = field(default_factory=dict)
     urls: dict[str, str] = field(default_factory=dict)
+    archives: dict[str, str] = field(default_factory=dict)
     bytes: dict[str, int] = field(default_factory=dict)
     gigabytes: float | None = None
 

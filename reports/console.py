@@ -30,7 +30,8 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], console
     """Print any table of plain values."""
     grid = RichTable(box=SIMPLE)
     for name in header:
-        grid.add_column(Text(name))
+        # Folded, for an address or path that is cut short is of no use.
+        grid.add_column(Text(name), overflow="fold")
     for row in rows:
         grid.add_row(*(Text(str(value)) for value in row))
     (console or _console()).print(grid)
