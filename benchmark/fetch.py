@@ -291,18 +291,19 @@ def _whole_folder(item: Item, entries: Sequence[Entry]) -> list[tuple[Entry, Pur
 
 
 def _only_wanted(item: Item, entries: Sequence[Entry]) -> list[tuple[Entry, PurePosixPath]]:
-    """The card's files, below whatever folder of the archive holds the first of them."""
+    """The card's files, below the one folder of the archive that holds them all."""
     found = {entry.path: entry for entry in entries}
-    first = item.wanted[0][0][0]
-    roots = [root for root in {parent for path in found for parent in path.parents} if root / first in found]
-    for root in sorted(roots):
+    complete = []
+    for root in {parent for path in found for parent in path.parents}:
         chosen = [next((path for path in paths if root / path in found), None) for paths, _ in item.wanted]
         if all(path or not required for path, (_, required) in zip(chosen, item.wanted, strict=True)):
-            return [(found[root / path], path) for path in chosen if path]
-    raise UserError(
-        f"{item.target}: does not hold {first} and the other files of {item.name} in one folder; "
-        f"unpack it by hand as {item.folder}"
-    )
+            complete.append([(found[root / path], path) for path in chosen if path])
+    if len(complete) != 1:
+        raise UserError(
+            f"{item.target}: holds {len(complete)} folders with {item.wanted[0][0][-1]} and the other files of "
+            f"{item.name} where one is expected; unpack it by hand as {item.folder}"
+        )
+    return complete[0]
 
 
 def _ingest(name: str, places: Places) -> str:

@@ -1,0 +1,313 @@
+"""`fetch`: what the catalogue says is brought, checked, unpacked, and said in one sentence where it can't be."""
+
+import io
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+import encoders
+import evaluate
+from benchmark import datasets, fetch, ingest
+from benchmark.datasets import Archive
+from benchmark.download import Patience, part_of
+from benchmark.places import Places
+from encoders import checkpoints
+from encoders.errors import UserError
+from encoders.spec import EncoderCard, Weights
+from tests.web import Page, Web, serving
+
+NO_PATIENCE = Patience(attempts=1, first_wait=0, timeout=5)
+MODEL = b"weights of a model" * 1000
+SHA256 = sha256(MODEL).hexdigest()
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with serving() as server:
+        server.pages["/model"] = Page(MODEL)
+        yield server
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    folders = (tmp_path / name for name in ("root", "ingested", "features", "weights", "results"))
+    return Places(*folders)
+
+
+@pytest.fixture
+def cards(monkeypatch: pytest.MonkeyPatch) -> Callable[..., EncoderCard]:
+    """Puts a card into the catalogue, whose other encoders are gone."""
+    known: dict[str, EncoderCard] = {}
+
+    def add(name: str = "m", **weights: object) -> EncoderCard:
+        source = Weights(source="Zenodo 1", **weights)  # type: ignore[arg-type]
+        known[name] = EncoderCard(name, name, "a", "i", 1, "MIT", weights=source, options={"part": "unet"})
+        return known[name]
+
+    monkeypatch.setattr(encoders, "names", lambda: sorted(known))
+    monkeypatch.setattr(encoders, "card", lambda name: known[name])
+    return add
+
+
+@pytest.fixture
+def eurosat(web: Web, geobench_written: Path, monkeypatch: pytest.MonkeyPatch) -> Page:
+    """m-eurosat, small, behind the test server's address in the catalogue."""
+    folder = geobench_written / "classification_v1.0" / "m-eurosat"
+    web.pages["/m-eurosat.zip"] = Page(zipped({path.name: path.read_bytes() for path in folder.iterdir()}))
+    original = datasets.dataset
+
+    def described(name: str) -> datasets.Dataset:
+        return replace(original(name), archive=Archive(f"{web.url}/m-eurosat.zip"), size_gb=0.01)
+
+    monkeypatch.setattr(datasets, "dataset", described)
+    return web.pages["/m-eurosat.zip"]
+
+
+def zipped(files: dict[str, bytes], top: str = "m-eurosat/") -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(top + name, content)
+    return buffer.getvalue()
+
+
+def bring(what: str, names: str | None, places: Places, **options: object) -> list[str]:
+    plan = fetch.plan(what, names, places)
+    lines = fetch.carry_out(plan, places, patience=NO_PATIENCE, **options)  # type: ignore[arg-type]
+    return [*lines, *plan.left_out]
+
+
+def test_weights_arrive_where_the_encoder_looks_for_them(
+    web: Web, places: Places, cards: Callable[..., EncoderCard]
+) -> None:
+    files = {"m/{part}/w.pt": "m/unet/w.pt"}
+    card = cards(files=tuple(files), urls={"m/unet/w.pt": f"{web.url}/model"}, sha256={"m/unet/w.pt": SHA256[:8]})
+    (line,) = bring("encoder", "m", places)
+    assert "fetched" in line
+    assert checkpoints.find(card, places.weights_dir, 256) == {"m/unet/w.pt": places.weights_dir / "m/unet/w.pt"}
+    (line,) = bring("encoder", "m", places)
+    assert "was there, whole" in line
+
+
+def test_the_first_alternative_with_an_address_is_taken_unless_one_is_there(
+    web: Web, places: Places, cards: Callable[..., EncoderCard]
+) -> None:
+    cards(files=("a.safetensors | b.bin | c.pt",), urls={"b.bin": f"{web.url}/model", "c.pt": f"{web.url}/model"})
+    bring("encoder", "m", places)
+    assert [path.name for path in places.weights_dir.iterdir() if not path.name.startswith(".")] == ["b.bin"]
+    (places.weights_dir / "b.bin").rename(places.weights_dir / "a.safetensors")
+    assert bring("encoder", "m", places) == ["m: its weights are there, and have no address here"]
+
+
+def test_each_image_size_has_its_files(web: Web, places: Places, cards: Callable[..., EncoderCard]) -> None:
+    cards(files=("r{size}.pt", "x.json ?"), urls={f"r{side}.pt": f"{web.url}/model" for side in (256, 512)})
+    assert [item.target.name for item in fetch.plan("encoder", "m", places).items] == ["r256.pt", "r512.pt"]
+    assert [item.target.name for item in fetch.plan("encoder", "m", places, (512,)).items] == ["r512.pt"]
+
+
+def test_an_encoder_without_addresses_says_where_to_get_it_by_hand(
+    web: Web, places: Places, cards: Callable[..., EncoderCard]
+) -> None:
+    cards("hand", files=("w.pt",))
+    cards("floor")
+    cards("known", files=("k.pt",), urls={"k.pt": f"{web.url}/model"})
+    with pytest.raises(UserError, match=rf"hand: .* from Zenodo 1 and put them under .*{places.weights_dir}"):
+        fetch.plan("encoder", "hand", places)
+    lines = bring("encoder", "all", places)
+    assert len(lines) == 2
+    assert lines[0].startswith("known: ")
+    assert lines[1].startswith("hand: not all of its weights have an address")
+    assert bring("encoder", "floor", places) == ["floor needs no weights"]
+
+
+def test_weights_without_a_published_checksum_must_stay_what_they_were(
+    web: Web, places: Places, cards: Callable[..., EncoderCard]
+) -> None:
+    cards(files=("w.pt",), urls={"w.pt": f"{web.url}/model"})
+    bring("encoder", "m", places)
+    (places.weights_dir / "w.pt").unlink()
+    web.pages["/model"].content = b"something else"
+    with pytest.raises(UserError, match="when it was first fetched"):
+        bring("encoder", "m", places)
+
+
+def test_only_the_cards_files_are_taken_from_an_archive_wherever_they_lie_in_it(
+    web: Web, places: Places, cards: Callable[..., EncoderCard]
+) -> None:
+    card = cards(
+        files=("m/res{size}/{part}/w.safetensors | m/res{size}/{part}/w.bin", "m/res{size}/a.json", "m/res{size}/b ?"),
+        archives={f"m/res{side}": f"{web.url}/run" for side in (256, 512)},
+    )
+    run = {"unet/w.bin": b"w", "a.json": b"{}", "optimizer.bin": b"o" * 1000, "old/a.json": b"old"}
+    web.pages["/run"] = Page(zipped(run, "home/me/run/"))
+    assert len(bring("encoder", "m", places)) == 2
+    assert list(checkpoints.find(card, places.weights_dir, 512)) == ["m/res512/unet/w.bin", "m/res512/a.json"]
+    unpacked = [path.name for path in (places.weights_dir / "m/res256").rglob("*") if path.is_file()]
+    assert sorted(unpacked) == ["a.json", "w.bin"]
+    assert all("was there" in line for line in bring("encoder", "m", places))
+    (places.weights_dir / "m/res256/a.json").unlink()
+    with pytest.raises(UserError, match=r"res256 is there but lacks a\.json; move or delete the folder"):
+        bring("encoder", "m", places)
+
+
+def test_an_archive_without_the_cards_files_says_so(
+    web: Web, places: Places, cards: Callable[..., EncoderCard]
+) -> None:
+    cards(files=("m/r/a.json",), archives={"m/r": f"{web.url}/run"})
+    web.pages["/run"] = Page(zipped({"b.json": b"{}"}))
+    with pytest.raises(UserError, match=r"r\.zip: holds 0 folders with a\.json .* unpack it by hand as .*m/r"):
+        bring("encoder", "m", places)
+    assert not (places.weights_dir / "m/r").exists()
+
+
+@pytest.mark.parametrize("top", ["m-eurosat/", "", "classification_v1.0/m-eurosat/"])
+def test_a_dataset_is_unpacked_into_geobenchs_layout_and_its_zip_removed(
+    web: Web, places: Places, eurosat: Page, geobench_written: Path, top: str
+) -> None:
+    source = geobench_written / "classification_v1.0" / "m-eurosat"
+    eurosat.content = zipped({path.name: path.read_bytes() for path in source.iterdir()}, top)
+    (line,) = bring("dataset", "m-eurosat", places)
+    assert places.data_root is not None
+    folder = places.data_root / "classification_v1.0" / "m-eurosat"
+    assert line == f"m-eurosat: fetched and unpacked as {folder}"
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
+        path.name: path.read_bytes() for path in source.iterdir()
+    }
+    assert [path.name for path in folder.parent.iterdir() if not path.name.startswith(".")] == ["m-eurosat"]
+    assert bring("dataset", "m-eurosat", places) == [f"m-eurosat: {folder} was there"]
+    assert len(web.asked) == 1
+
+
+def test_a_dataset_can_be_ingested_at_once_and_its_zip_kept(places: Places, eurosat: Page) -> None:
+    lines = bring("dataset", "m-eurosat", places, ingest=True, keep_archive=True)
+    assert "12 train, 4 valid, 5 test" in lines[1]
+    assert places.data_root is not None
+    assert (places.data_root / "classification_v1.0/m-eurosat.zip").is_file()
+    dataset = datasets.dataset("m-eurosat")
+    assert ingest.fingerprints_if_ingested(dataset, places.data_root, places.ingest_dir)
+
+
+def test_a_zip_that_was_fetched_by_hand_is_used(web: Web, places: Places, eurosat: Page) -> None:
+    assert places.data_root is not None
+    by_hand = places.data_root / "classification_v1.0" / "m-eurosat.zip"
+    by_hand.parent.mkdir(parents=True)
+    by_hand.write_bytes(eurosat.content)
+    assert "unpacked" in bring("dataset", "m-eurosat", places)[0]
+    assert web.asked == []
+
+
+def test_a_damaged_zip_leaves_no_folder_and_names_itself(places: Places, eurosat: Page) -> None:
+    eurosat.content = eurosat.content[:-100]
+    with pytest.raises(UserError, match=r"m-eurosat\.zip: is damaged or no zip file .*delete it and fetch it again"):
+        bring("dataset", "m-eurosat", places)
+    assert places.data_root is not None
+    assert not (places.data_root / "classification_v1.0/m-eurosat").exists()
+
+
+@pytest.mark.parametrize("files", [{"a.json": b""}, {"x/default_partition.json": b"", "y/default_partition.json": b""}])
+def test_a_zip_that_is_no_dataset_says_so(places: Places, eurosat: Page, files: dict[str, bytes]) -> None:
+    eurosat.content = zipped(files)
+    with pytest.raises(UserError, match=r"folders with a default_partition\.json where one dataset is expected"):
+        bring("dataset", "m-eurosat", places)
+
+
+def test_a_folder_that_is_no_dataset_is_not_taken_for_one(places: Places, eurosat: Page) -> None:
+    assert places.data_root is not None
+    (places.data_root / "classification_v1.0" / "m-eurosat").mkdir(parents=True)
+    with pytest.raises(UserError, match="is there but lacks default_partition"):
+        bring("dataset", "m-eurosat", places)
+
+
+def test_a_disk_too_small_for_all_is_noticed_before_anything_comes(web: Web, places: Places, eurosat: Page) -> None:
+    with pytest.raises(UserError, match=r"root: 10 MB are needed and 1 MB are free"):
+        bring("dataset", "m-eurosat", places, free=lambda _: 10**6)
+    assert web.asked == []
+
+
+def test_a_dry_run_says_what_from_where_how_big_and_what_is_there(
+    web: Web, places: Places, cards: Callable[..., EncoderCard]
+) -> None:
+    paths = ("a", "b", "c")
+    cards(
+        files=paths,
+        urls={path: f"{web.url}/{path}" for path in paths},
+        bytes={"b": 778 * 10**6},
+    )
+    places.weights_dir.mkdir()
+    (places.weights_dir / "a").touch()
+    part_of(places.weights_dir / "b").write_bytes(b"0" * 5000)
+    header, rows = fetch.plan("encoder", "m", places).table()
+    assert header == ["what", "goes to", "size", "licence", "from", "state"]
+    assert [row[2:] for row in rows] == [
+        ["?", "MIT", f"{web.url}/a", "there"],
+        ["778 MB", "MIT", f"{web.url}/b", "5 kB there"],
+        ["?", "MIT", f"{web.url}/c", "missing"],
+    ]
+    assert web.asked == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("fetch",), "what"),
+        (("fetch", "planets"), "invalid choice"),
+        (("fetch", "encoder"), "say which encoder"),
+        (("fetch", "encoder", "croma9"), "no encoder 'croma9'"),
+        (("fetch", "dataset", "m-eurosat"), "--data-root DIR"),
+        (("fetch", "dataset", "m-eurosot", "--data-root", "x"), "did you mean m-eurosat"),
+        (("fetch", "all", "m-eurosat"), "fetch dataset m-eurosat"),
+        (("fetch", "encoder", "all", "--synthetic", "x"), "only datasets can be made up"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GEO_BENCH_DIR", raising=False)
+    assert evaluate.main(list(arguments)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert words in line
+
+
+def test_the_command_line_fetches_and_stops_as_it_says(
+    web: Web, eurosat: Page, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["fetch", "dataset", "m-eurosat", "--data-root", str(tmp_path / "root")]
+    assert evaluate.main([*command, "--dry-run"]) == 0
+    assert f"{web.url}/m-eurosat.zip" in re.sub(r"\s", "", capsys.readouterr().out)
+    eurosat.status = [404]
+    assert evaluate.main(command) == 2
+    assert "answers 404" in capsys.readouterr().err
+    with monkeypatch.context() as patch:
+        patch.setattr("benchmark.transport._follow", _interrupt)
+        assert evaluate.main(command) == 130
+    assert "run the same command to go on" in capsys.readouterr().err
+    eurosat.status = [200]
+    assert evaluate.main(command) == 0
+    assert "fetched and unpacked" in capsys.readouterr().out
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_every_address_of_the_catalogue_is_https_of_a_fixed_revision_and_belongs_to_a_file() -> None:
+    for name in datasets.names():
+        dataset = datasets.dataset(name)
+        assert dataset.bundled == (dataset.archive is None)
+        if dataset.archive:
+            pattern = rf"https://huggingface\.co/datasets/recursix/geo-bench-1\.0/resolve/[0-9a-f]{{40}}/{dataset.folder}\.zip"
+            assert re.fullmatch(pattern, dataset.archive.url)
+            assert re.fullmatch("([0-9a-f]{64})?", dataset.archive.sha256)
+    for name in encoders.names():
+        card = encoders.card(name)
+        files = {path for size in fetch.SIZES for paths, _ in checkpoints.wanted(card, size) for path in paths}
+        assert {*card.weights.urls, *card.weights.sha256, *card.weights.bytes} <= files
+        assert all(any(path.startswith(f"{folder}/") for path in files) for folder in card.weights.archives)
+        addresses = [*card.weights.urls.values(), *card.weights.archives.values()]
+        assert all(url.startswith("https://") for url in addresses)
