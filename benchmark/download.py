@@ -183,19 +183,20 @@ def _check(remote: Remote, target: Path) -> Fetched:
 
 def _bring(remote: Remote, target: Path, patience: Patience, free: FreeBytes) -> Fetched:
     """The whole, checked content, as `NAME.part`."""
-    while True:
+    for last in (False, True):
         joined = _complete(remote, target, patience, free)
         wanted = replace(remote, sha256=remote.sha256 or _read_note(target, remote.url).announced)
         found = _measure(part_of(target), new=True)
         if _is_published(found, wanted):
-            return found
+            break
         _forget(target)
         # A crash, or a change the server didn't tell of, damages only what was joined: that gets a second chance.
-        if not joined:
+        if last or not joined:
             raise UserError(
                 f"{remote.url} brought {_identity(found)}, where {_published(wanted)} is published for {target.name}; "
                 "nothing was kept, try again later or from another network"
             )
+    return found
 
 
 def _complete(remote: Remote, target: Path, patience: Patience, free: FreeBytes) -> bool:

@@ -249,10 +249,13 @@ def _need_room(plan: Plan, keep_archive: bool, free: FreeBytes) -> None:
 
 def _bring(item: Item, keep_archive: bool, patience: Patience, free: FreeBytes) -> str:
     get = partial(download, item.remote, item.target, patience=patience, free=free)
+    seen = (item.root, item.remote.url)
     if not item.remote.sha256:
-        get = partial(get, approve=partial(first_seen.check, item.root, item.remote.url))
+        get = partial(get, approve=partial(first_seen.compare, *seen))
     if item.folder is None:
         fetched = get()
+        if fetched.new:
+            first_seen.record(*seen, fetched)
         did = "fetched" if fetched.new else "was there, whole"
         return f"{item.name}: {item.target} {did} ({show_bytes(fetched.bytes)}, sha256 {fetched.sha256[:12]}...)"
     item.folder.parent.mkdir(parents=True, exist_ok=True)
@@ -260,10 +263,12 @@ def _bring(item: Item, keep_archive: bool, patience: Patience, free: FreeBytes) 
         if item.is_there:
             _refuse_incomplete(item, item.folder)
             return f"{item.name}: {item.folder} was there"
-        get()
+        fetched = get()
         limits = Limits(MOST.entries, 3 * item.unpacked or MOST.bytes)
         choose = partial(_only_wanted, item) if item.wanted else partial(_whole_folder, item)
         archives.unpack(item.target, item.folder, limits, choose, free)
+        # Not before: an archive that can't be unpacked is no measure for others.
+        first_seen.record(*seen, fetched)
         if not keep_archive:
             item.target.unlink()
     return f"{item.name}: fetched and unpacked as {item.folder}"

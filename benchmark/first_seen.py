@@ -23,21 +23,32 @@ class _Seen:
     sha256: dict[str, str]
 
 
-def check(folder: Path, url: str, fetched: Fetched) -> None:
-    """Record the content an address brought, or compare it with what it brought first.
+def compare(folder: Path, url: str, fetched: Fetched) -> None:
+    """Refuse a file that is not what its address brought first, if that is known.
 
     Raises:
         UserError: it is another content, or the record is damaged.
     """
-    path = folder / NAME
-    folder.mkdir(parents=True, exist_ok=True)
+    first = _read(folder).get(url, fetched.sha256)
+    if first != fetched.sha256:
+        raise UserError(
+            f"{url}: sha256 is {fetched.sha256[:12]}..., and was {first[:12]}... when it was first fetched, so it was "
+            f"replaced or damaged; if you trust this one, delete the line in {folder / NAME} and run the same command"
+        )
+
+
+def record(folder: Path, url: str, fetched: Fetched) -> None:
+    """Remember the content of an address that turned out well, unless an earlier one is remembered.
+
+    Raises:
+        UserError: the record is damaged.
+    """
     with FileLock(folder / f"{NAME}.lock"):
-        seen = validate_json(_Seen, path.read_bytes(), f"{path} (delete it)").sha256 if path.exists() else {}
-        first = seen.get(url)
-        if first is None:
-            write_atomically(path, to_json(_Seen({**seen, url: fetched.sha256})))
-        elif first != fetched.sha256:
-            raise UserError(
-                f"{url} brought sha256 {fetched.sha256[:12]}..., {first[:12]}... when it was first fetched: it was "
-                f"replaced or damaged; if you trust the new one, delete its line in {path} and run the same command"
-            )
+        seen = _read(folder)
+        if url not in seen:
+            write_atomically(folder / NAME, to_json(_Seen({**seen, url: fetched.sha256})))
+
+
+def _read(folder: Path) -> dict[str, str]:
+    path = folder / NAME
+    return validate_json(_Seen, path.read_bytes(), f"{path} (delete it)").sha256 if path.exists() else {}

@@ -3,6 +3,8 @@
 import errno
 import json
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from hashlib import sha256
@@ -18,6 +20,7 @@ from tests.web import Page, Web, serving
 
 CONTENT = bytes(range(256)) * 64
 DIGEST = sha256(CONTENT).hexdigest()
+ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -165,6 +168,14 @@ def test_a_joined_file_that_is_wrong_is_fetched_once_more_from_the_start(web: We
     get(web, target, DIGEST)
     assert web.ranges()[-2:] == ["bytes=5000-", None]
     assert target.read_bytes() == CONTENT
+
+
+def test_a_server_that_keeps_joining_wrongly_is_given_up(web: Web, target: Path) -> None:
+    web.pages["/file"].break_after = [5000] * 9
+    with pytest.raises(UserError, match="nothing was kept"):
+        get(web, target, "0" * 64)
+    assert left(target) == set()
+    assert len([asked for asked in web.ranges() if asked is None]) == 2
 
 
 def test_wrong_bytes_are_thrown_away_and_said(web: Web, target: Path) -> None:
@@ -316,28 +327,53 @@ def test_two_at_once_fetch_a_file_once(web: Web, target: Path, capsys: pytest.Ca
 
 
 def test_first_content_of_an_address_is_the_measure_of_later_ones(web: Web, target: Path) -> None:
-    root = target.parent
+    root, url = target.parent, f"{web.url}/file"
 
-    def check(fetched: Fetched) -> None:
-        first_seen.check(root, f"{web.url}/file", fetched)
+    def compare(fetched: Fetched) -> None:
+        first_seen.compare(root, url, fetched)
 
-    get(web, target, approve=check)
+    first = get(web, target, approve=compare)
+    first_seen.record(root, url, first)
+    first_seen.record(root, url, Fetched(target, "later", 1, new=True))
+    assert json.loads((root / first_seen.NAME).read_bytes())["sha256"] == {url: DIGEST}
     target.unlink()
-    get(web, target, approve=check)
+    get(web, target, approve=compare)
     target.unlink()
     web.pages["/file"].content = b"another release"
-    with pytest.raises(UserError, match=rf"{DIGEST[:12]}\.\.\. when it was first fetched.*\.fetched\.json"):
-        get(web, target, approve=check)
+    with pytest.raises(UserError, match=rf"was {DIGEST[:12]}\.\.\. when it was first fetched.*\.fetched\.json"):
+        get(web, target, approve=compare)
     assert not target.exists()
     assert not part_of(target).exists()
-    assert json.loads((root / first_seen.NAME).read_bytes())["sha256"] == {f"{web.url}/file": DIGEST}
 
 
-def test_a_damaged_record_of_first_contents_is_named(web: Web, target: Path) -> None:
+def test_a_damaged_record_of_first_contents_is_named(target: Path) -> None:
     target.parent.mkdir()
     (target.parent / first_seen.NAME).write_text("{half")
     with pytest.raises(UserError, match=r"\.fetched\.json \(delete it\)"):
-        first_seen.check(target.parent, "u", Fetched(target, DIGEST, 1, new=True))
+        first_seen.compare(target.parent, "u", Fetched(target, DIGEST, 1, new=True))
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from benchmark import transport
+from benchmark.download import Remote, download
+transport.CHUNK = 1000
+download(Remote(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_a_killed_process_leaves_a_part_to_go_on_with(web: Web, target: Path) -> None:
+    big = CONTENT * 20
+    web.pages["/file"] = Page(big, stall=True)
+    with subprocess.Popen([sys.executable, "-c", KILLED, f"{web.url}/file", str(target)], cwd=ROOT) as process:
+        while not part_of(target).exists() or not part_of(target).stat().st_size:
+            assert process.poll() is None
+        process.kill()
+    assert not target.exists()
+    web.pages["/file"].stall = False
+    assert get(web, target, sha256(big).hexdigest()).new
+    assert str(web.ranges()[-1]).startswith("bytes=")
 
 
 def test_sizes_are_shown_as_publishers_give_them() -> None:

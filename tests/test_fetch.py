@@ -201,12 +201,16 @@ def test_a_zip_that_was_fetched_by_hand_is_used(web: Web, places: Places, eurosa
     assert web.asked == []
 
 
-def test_a_damaged_zip_leaves_no_folder_and_names_itself(places: Places, eurosat: Page) -> None:
-    eurosat.content = eurosat.content[:-100]
+def test_a_damaged_zip_leaves_no_folder_names_itself_and_is_no_measure(places: Places, eurosat: Page) -> None:
+    whole, eurosat.content = eurosat.content, eurosat.content[:-100]
     with pytest.raises(UserError, match=r"m-eurosat\.zip: is damaged or no zip file .*delete it and fetch it again"):
         bring("dataset", "m-eurosat", places)
     assert places.data_root is not None
-    assert not (places.data_root / "classification_v1.0/m-eurosat").exists()
+    folder = places.data_root / "classification_v1.0" / "m-eurosat"
+    assert not folder.exists()
+    folder.with_name("m-eurosat.zip").unlink()
+    eurosat.content = whole
+    assert "unpacked" in bring("dataset", "m-eurosat", places)[0]
 
 
 @pytest.mark.parametrize("files", [{"a.json": b""}, {"x/default_partition.json": b"", "y/default_partition.json": b""}])
