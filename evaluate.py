@@ -267,7 +267,7 @@ def _cache(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from benchmark import fetch
+    from benchmark import bring, fetch
     from reports.console import print_table
 
     if options.synthetic:
@@ -278,7 +278,7 @@ def _fetch(options: argparse.Namespace) -> int:
     if options.dry_run:
         print_table(*plan.table())
     else:
-        for line in fetch.carry_out(plan, places, ingest=options.ingest, keep_archive=options.keep_archive):
+        for line in bring.carry_out(plan, places, ingest=options.ingest, keep_archive=options.keep_archive):
             print(line, flush=True)
     for line in plan.left_out:
         print(line)

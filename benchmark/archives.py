@@ -29,7 +29,7 @@ REMEDY = "delete it and fetch it again"
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may hold, against bombs: number of entries, and bytes unpacked."""
+    """Against bombs: how many entries an archive may hold, and how many bytes may be unpacked from it."""
 
     entries: int
     bytes: int
@@ -60,8 +60,11 @@ def unpack(archive: Path, folder: Path, limits: Limits, choose: Choose, free: Fr
     _remove(partial)
     try:
         with _opened(archive) as opened:
-            chosen = choose(_entries(archive, opened, limits))
-            need_room(folder.parent, sum(entry.info.file_size for entry, _ in chosen), free)
+            chosen = choose(_entries(archive, opened, limits.entries))
+            size = sum(entry.info.file_size for entry, _ in chosen)
+            if size > limits.bytes:
+                raise UserError(f"{archive}: unpacks to {size} bytes, more than the {limits.bytes} expected; {REMEDY}")
+            need_room(folder.parent, size, free)
             partial.mkdir(parents=True)
             for entry, where in track(chosen, f"unpacking {archive.name}", len(chosen)):
                 _extract(opened, entry, partial / where)
@@ -84,14 +87,11 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
         raise UserError(f"{archive}: is damaged or no zip file ({error}); {REMEDY}") from None
 
 
-def _entries(archive: Path, opened: zipfile.ZipFile, limits: Limits) -> list[Entry]:
+def _entries(archive: Path, opened: zipfile.ZipFile, most: int) -> list[Entry]:
     """The plain files of an archive, all checked before any is unpacked."""
     infos = opened.infolist()
-    if len(infos) > limits.entries:
-        raise UserError(f"{archive}: holds {len(infos)} entries, more than the {limits.entries} expected; {REMEDY}")
-    size = sum(info.file_size for info in infos)
-    if size > limits.bytes:
-        raise UserError(f"{archive}: unpacks to {size} bytes, more than the {limits.bytes} expected; {REMEDY}")
+    if len(infos) > most:
+        raise UserError(f"{archive}: holds {len(infos)} entries, more than the {most} expected; {REMEDY}")
     entries: dict[PurePosixPath, Entry] = {}
     for info in infos:
         problem = _problem(info)

@@ -161,7 +161,7 @@ def test_encrypted_and_oddly_packed_entries_stop_everything(archive: Path, folde
     content = bytearray(archive.read_bytes())
     content[content.index(b"PK\1\2") + 8] |= 1
     archive.write_bytes(content)
-    assert "encrypted" in refused(archive, folder)
+    assert "is encrypted; it is not safe" in refused(archive, folder)
 
 
 def test_a_small_disk_is_noticed_before_unpacking(archive: Path, folder: Path) -> None:

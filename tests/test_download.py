@@ -134,9 +134,27 @@ def test_a_part_of_another_address_is_not_gone_on_with(web: Web, target: Path) -
     web.pages["/file"].break_after = [5000, 0, 0]
     with pytest.raises(UserError):
         get(web, target)
-    web.pages["/other"] = Page(b"y" * 9000)
+    web.pages["/other"] = Page(b"y" * len(CONTENT))
     download(Remote(f"{web.url}/other"), target)
-    assert target.read_bytes() == b"y" * 9000
+    assert target.read_bytes() == b"y" * len(CONTENT)
+
+
+def test_a_rest_of_another_whole_is_not_joined(web: Web, target: Path) -> None:
+    web.pages["/file"].break_after = [5000, 0, 0]
+    with pytest.raises(UserError):
+        get(web, target)
+    longer = b"x" * 20000
+    web.pages["/file"] = Page(longer)
+    get(web, target)
+    assert target.read_bytes() == longer
+
+
+def test_an_end_that_comes_too_early_without_an_error_is_noticed(
+    web: Web, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmark.transport.Answer.chunks", lambda _: iter([CONTENT[:10]]))
+    with pytest.raises(UserError, match="ended after 10 of 16384 bytes"):
+        get(web, target, patience=Patience(attempts=1))
 
 
 @pytest.mark.parametrize("note", [b"", b"{}", b"[1]"])

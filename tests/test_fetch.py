@@ -2,6 +2,8 @@
 
 import io
 import re
+import shutil
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,9 +14,9 @@ import pytest
 
 import encoders
 import evaluate
-from benchmark import datasets, fetch, ingest
+from benchmark import bring, datasets, fetch, ingest
 from benchmark.datasets import Archive
-from benchmark.download import Patience, part_of
+from benchmark.download import Patience, alone, part_of
 from benchmark.places import Places
 from encoders import checkpoints
 from encoders.errors import UserError
@@ -76,9 +78,9 @@ def zipped(files: dict[str, bytes], top: str = "m-eurosat/") -> bytes:
     return buffer.getvalue()
 
 
-def bring(what: str, names: str | None, places: Places, **options: object) -> list[str]:
+def fetched(what: str, names: str | None, places: Places, **options: object) -> list[str]:
     plan = fetch.plan(what, names, places)
-    lines = fetch.carry_out(plan, places, patience=NO_PATIENCE, **options)  # type: ignore[arg-type]
+    lines = bring.carry_out(plan, places, patience=NO_PATIENCE, **options)  # type: ignore[arg-type]
     return [*lines, *plan.left_out]
 
 
@@ -87,10 +89,10 @@ def test_weights_arrive_where_the_encoder_looks_for_them(
 ) -> None:
     files = {"m/{part}/w.pt": "m/unet/w.pt"}
     card = cards(files=tuple(files), urls={"m/unet/w.pt": f"{web.url}/model"}, sha256={"m/unet/w.pt": SHA256[:8]})
-    (line,) = bring("encoder", "m", places)
+    (line,) = fetched("encoder", "m", places)
     assert "fetched" in line
     assert checkpoints.find(card, places.weights_dir, 256) == {"m/unet/w.pt": places.weights_dir / "m/unet/w.pt"}
-    (line,) = bring("encoder", "m", places)
+    (line,) = fetched("encoder", "m", places)
     assert "was there, whole" in line
 
 
@@ -98,10 +100,10 @@ def test_the_first_alternative_with_an_address_is_taken_unless_one_is_there(
     web: Web, places: Places, cards: Callable[..., EncoderCard]
 ) -> None:
     cards(files=("a.safetensors | b.bin | c.pt",), urls={"b.bin": f"{web.url}/model", "c.pt": f"{web.url}/model"})
-    bring("encoder", "m", places)
+    fetched("encoder", "m", places)
     assert [path.name for path in places.weights_dir.iterdir() if not path.name.startswith(".")] == ["b.bin"]
     (places.weights_dir / "b.bin").rename(places.weights_dir / "a.safetensors")
-    assert bring("encoder", "m", places) == ["m: its weights are there, and have no address here"]
+    assert fetched("encoder", "m", places) == ["m: its weights are there, and have no address here"]
 
 
 def test_each_image_size_has_its_files(web: Web, places: Places, cards: Callable[..., EncoderCard]) -> None:
@@ -118,22 +120,22 @@ def test_an_encoder_without_addresses_says_where_to_get_it_by_hand(
     cards("known", files=("k.pt",), urls={"k.pt": f"{web.url}/model"})
     with pytest.raises(UserError, match=rf"hand: .* from Zenodo 1 and put them under .*{places.weights_dir}"):
         fetch.plan("encoder", "hand", places)
-    lines = bring("encoder", "all", places)
+    lines = fetched("encoder", "all", places)
     assert len(lines) == 2
     assert lines[0].startswith("known: ")
     assert lines[1].startswith("hand: not all of its weights have an address")
-    assert bring("encoder", "floor", places) == ["floor needs no weights"]
+    assert fetched("encoder", "floor", places) == ["floor needs no weights"]
 
 
 def test_weights_without_a_published_checksum_must_stay_what_they_were(
     web: Web, places: Places, cards: Callable[..., EncoderCard]
 ) -> None:
     cards(files=("w.pt",), urls={"w.pt": f"{web.url}/model"})
-    bring("encoder", "m", places)
+    fetched("encoder", "m", places)
     (places.weights_dir / "w.pt").unlink()
     web.pages["/model"].content = b"something else"
     with pytest.raises(UserError, match="when it was first fetched"):
-        bring("encoder", "m", places)
+        fetched("encoder", "m", places)
 
 
 def test_only_the_cards_files_are_taken_from_an_archive_wherever_they_lie_in_it(
@@ -145,14 +147,14 @@ def test_only_the_cards_files_are_taken_from_an_archive_wherever_they_lie_in_it(
     )
     run = {"unet/w.bin": b"w", "a.json": b"{}", "optimizer.bin": b"o" * 1000, "old/a.json": b"old"}
     web.pages["/run"] = Page(zipped(run, "home/me/run/"))
-    assert len(bring("encoder", "m", places)) == 2
+    assert len(fetched("encoder", "m", places)) == 2
     assert list(checkpoints.find(card, places.weights_dir, 512)) == ["m/res512/unet/w.bin", "m/res512/a.json"]
     unpacked = [path.name for path in (places.weights_dir / "m/res256").rglob("*") if path.is_file()]
     assert sorted(unpacked) == ["a.json", "w.bin"]
-    assert all("was there" in line for line in bring("encoder", "m", places))
+    assert all("was there" in line for line in fetched("encoder", "m", places))
     (places.weights_dir / "m/res256/a.json").unlink()
     with pytest.raises(UserError, match=r"res256 is there but lacks a\.json; move or delete the folder"):
-        bring("encoder", "m", places)
+        fetched("encoder", "m", places)
 
 
 def test_an_archive_without_the_cards_files_says_so(
@@ -161,7 +163,7 @@ def test_an_archive_without_the_cards_files_says_so(
     cards(files=("m/r/a.json",), archives={"m/r": f"{web.url}/run"})
     web.pages["/run"] = Page(zipped({"b.json": b"{}"}))
     with pytest.raises(UserError, match=r"r\.zip: holds 0 folders with a\.json .* unpack it by hand as .*m/r"):
-        bring("encoder", "m", places)
+        fetched("encoder", "m", places)
     assert not (places.weights_dir / "m/r").exists()
 
 
@@ -171,7 +173,7 @@ def test_a_dataset_is_unpacked_into_geobenchs_layout_and_its_zip_removed(
 ) -> None:
     source = geobench_written / "classification_v1.0" / "m-eurosat"
     eurosat.content = zipped({path.name: path.read_bytes() for path in source.iterdir()}, top)
-    (line,) = bring("dataset", "m-eurosat", places)
+    (line,) = fetched("dataset", "m-eurosat", places)
     assert places.data_root is not None
     folder = places.data_root / "classification_v1.0" / "m-eurosat"
     assert line == f"m-eurosat: fetched and unpacked as {folder}"
@@ -179,12 +181,12 @@ def test_a_dataset_is_unpacked_into_geobenchs_layout_and_its_zip_removed(
         path.name: path.read_bytes() for path in source.iterdir()
     }
     assert [path.name for path in folder.parent.iterdir() if not path.name.startswith(".")] == ["m-eurosat"]
-    assert bring("dataset", "m-eurosat", places) == [f"m-eurosat: {folder} was there"]
+    assert fetched("dataset", "m-eurosat", places) == [f"m-eurosat: {folder} was there"]
     assert len(web.asked) == 1
 
 
 def test_a_dataset_can_be_ingested_at_once_and_its_zip_kept(places: Places, eurosat: Page) -> None:
-    lines = bring("dataset", "m-eurosat", places, ingest=True, keep_archive=True)
+    lines = fetched("dataset", "m-eurosat", places, ingest=True, keep_archive=True)
     assert "12 train, 4 valid, 5 test" in lines[1]
     assert places.data_root is not None
     assert (places.data_root / "classification_v1.0/m-eurosat.zip").is_file()
@@ -192,44 +194,62 @@ def test_a_dataset_can_be_ingested_at_once_and_its_zip_kept(places: Places, euro
     assert ingest.fingerprints_if_ingested(dataset, places.data_root, places.ingest_dir)
 
 
+def test_two_at_once_fetch_a_dataset_once(
+    web: Web, places: Places, eurosat: Page, geobench_written: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert places.data_root is not None
+    folder = places.data_root / "classification_v1.0" / "m-eurosat"
+    folder.parent.mkdir(parents=True)
+    lines: list[str] = []
+    second = threading.Thread(target=lambda: lines.extend(fetched("dataset", "m-eurosat", places)))
+    with alone(folder):
+        second.start()
+        while "m-eurosat: waiting for another process" not in capsys.readouterr().err:
+            assert second.is_alive()
+        shutil.copytree(geobench_written / "classification_v1.0" / "m-eurosat", folder)
+    second.join()
+    assert lines == [f"m-eurosat: {folder} was there"]
+    assert web.asked == []
+
+
 def test_a_zip_that_was_fetched_by_hand_is_used(web: Web, places: Places, eurosat: Page) -> None:
     assert places.data_root is not None
     by_hand = places.data_root / "classification_v1.0" / "m-eurosat.zip"
     by_hand.parent.mkdir(parents=True)
     by_hand.write_bytes(eurosat.content)
-    assert "unpacked" in bring("dataset", "m-eurosat", places)[0]
+    assert "unpacked" in fetched("dataset", "m-eurosat", places)[0]
     assert web.asked == []
 
 
 def test_a_damaged_zip_leaves_no_folder_names_itself_and_is_no_measure(places: Places, eurosat: Page) -> None:
     whole, eurosat.content = eurosat.content, eurosat.content[:-100]
     with pytest.raises(UserError, match=r"m-eurosat\.zip: is damaged or no zip file .*delete it and fetch it again"):
-        bring("dataset", "m-eurosat", places)
+        fetched("dataset", "m-eurosat", places)
     assert places.data_root is not None
     folder = places.data_root / "classification_v1.0" / "m-eurosat"
     assert not folder.exists()
     folder.with_name("m-eurosat.zip").unlink()
     eurosat.content = whole
-    assert "unpacked" in bring("dataset", "m-eurosat", places)[0]
+    assert "unpacked" in fetched("dataset", "m-eurosat", places)[0]
 
 
 @pytest.mark.parametrize("files", [{"a.json": b""}, {"x/default_partition.json": b"", "y/default_partition.json": b""}])
 def test_a_zip_that_is_no_dataset_says_so(places: Places, eurosat: Page, files: dict[str, bytes]) -> None:
     eurosat.content = zipped(files)
     with pytest.raises(UserError, match=r"folders with a default_partition\.json where one dataset is expected"):
-        bring("dataset", "m-eurosat", places)
+        fetched("dataset", "m-eurosat", places)
 
 
 def test_a_folder_that_is_no_dataset_is_not_taken_for_one(places: Places, eurosat: Page) -> None:
     assert places.data_root is not None
     (places.data_root / "classification_v1.0" / "m-eurosat").mkdir(parents=True)
     with pytest.raises(UserError, match="is there but lacks default_partition"):
-        bring("dataset", "m-eurosat", places)
+        fetched("dataset", "m-eurosat", places)
 
 
 def test_a_disk_too_small_for_all_is_noticed_before_anything_comes(web: Web, places: Places, eurosat: Page) -> None:
     with pytest.raises(UserError, match=r"root: 10 MB are needed and 1 MB are free"):
-        bring("dataset", "m-eurosat", places, free=lambda _: 10**6)
+        fetched("dataset", "m-eurosat", places, free=lambda _: 10**6)
     assert web.asked == []
 
 
