@@ -16,6 +16,8 @@ from encoders.errors import UserError
 
 PARTITION = "default_partition.json"
 """The file every dataset's folder holds."""
+WHOLE_SHA256 = 64
+"""Hexadecimal digits; of some files only the first ones are published."""
 MOST = Limits(entries=200_000, bytes=120 * 10**9)
 """m-bigearthnet, the most numerous, has 22,000 samples; all of GEO-Bench unpacks to 57 GB."""
 
@@ -38,15 +40,19 @@ def carry_out(
     Raises:
         UserError: no room for all that is missing, or whatever stops an item; those before it are finished.
     """
-    _need_room(plan, keep_archive, free)
+    need_room_for(plan, keep_archive, free)
     for item in plan.items:
         yield _bring(item, keep_archive, patience, free)
         if ingest and item.folder and not item.wanted:
             yield _ingest(item.name, places)
 
 
-def _need_room(plan: Plan, keep_archive: bool, free: FreeBytes) -> None:
-    """Refuse to begin what the disk can't hold, as far as sizes are known; zips go before the next one comes."""
+def need_room_for(plan: Plan, keep_archive: bool, free: FreeBytes) -> None:
+    """Refuse to begin what the disk can't hold, as far as sizes are known; a zip goes before the next one comes.
+
+    Raises:
+        UserError: too few bytes are free.
+    """
     for root in {item.root for item in plan.items}:
         missing = [item for item in plan.items if item.root == root and not item.is_there]
         zips = [max(0, item.bytes - item.begun) for item in missing if item.folder]
@@ -60,7 +66,7 @@ def _need_room(plan: Plan, keep_archive: bool, free: FreeBytes) -> None:
 def _bring(item: Item, keep_archive: bool, patience: Patience, free: FreeBytes) -> str:
     get = partial(download, item.remote, item.target, patience=patience, free=free)
     seen = (item.root, item.remote.url)
-    if not item.remote.sha256:
+    if len(item.remote.sha256) < WHOLE_SHA256:
         get = partial(get, approve=partial(first_seen.compare, *seen))
     if item.folder is None:
         fetched = get()

@@ -5,7 +5,7 @@ Addresses stand in `configs/encoder/*.yaml` (`weights.urls`, `weights.archives`)
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import encoders
@@ -29,7 +29,7 @@ class Item:
     """One file to fetch.
 
     Attributes:
-        name: of the encoder or dataset.
+        name: of the encoders or the dataset it is for.
         root: the folder whose record of first-seen content it belongs to.
         target: where the file goes.
         gigabytes: about, where the exact size isn't published; None if not known.
@@ -104,7 +104,10 @@ def plan(what: str, names: str | None, places: Places, sizes: Sequence[int] = SI
         raise UserError(f"say which {what}: `fetch {what} NAME,...` or `fetch {what} all`; `list {what}s` shows them")
     else:
         parts = [_encoders(names, places, sizes) if what == "encoder" else _datasets(names, places)]
-    items = {item.target: item for part in parts for item in part.items}
+    items: dict[Path, Item] = {}
+    for item in (item for part in parts for item in part.items):
+        known = items.get(item.target)
+        items[item.target] = replace(known, name=f"{known.name}, {item.name}") if known else item
     return Plan(tuple(items.values()), tuple(sentence for part in parts for sentence in part.left_out))
 
 
@@ -165,8 +168,8 @@ def _weights(card: EncoderCard, root: Path, sizes: Sequence[int]) -> tuple[list[
 def _weights_file(card: EncoderCard, root: Path, path: str, url: str) -> Item:
     weights = card.weights
     remote = Remote(url, weights.sha256.get(path, ""), weights.bytes.get(path))
-    alone_there = len(weights.urls) == 1
-    return Item(card.name, remote, root, root / path, card.licence, weights.gigabytes if alone_there else None)
+    gigabytes = weights.gigabytes if len(weights.files) == 1 else None
+    return Item(card.name, remote, root, root / path, card.licence, gigabytes)
 
 
 def _weights_archive(

@@ -227,6 +227,8 @@ def test_a_digest_the_server_announces_on_the_way_is_held_against_the_content(we
     web.pages["/start"] = page
     with pytest.raises(UserError, match=r"where sha256 1{12}\.\.\. is published"):
         download(Remote(f"{web.url}/start"), target)
+    with pytest.raises(UserError, match=r"where sha256 1{12}\.\.\. is published"):
+        download(Remote(f"{web.url}/start", "1111"), target)
     page.headers["X-Linked-ETag"] = f'"{DIGEST}"'
     assert download(Remote(f"{web.url}/start"), target).sha256 == DIGEST
 

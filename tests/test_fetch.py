@@ -16,7 +16,7 @@ import encoders
 import evaluate
 from benchmark import bring, datasets, fetch, ingest
 from benchmark.datasets import Archive
-from benchmark.download import Patience, alone, part_of
+from benchmark.download import Patience, Remote, alone, part_of
 from benchmark.places import Places
 from encoders import checkpoints
 from encoders.errors import UserError
@@ -99,7 +99,9 @@ def test_weights_arrive_where_the_encoder_looks_for_them(
 def test_the_first_alternative_with_an_address_is_taken_unless_one_is_there(
     web: Web, places: Places, cards: Callable[..., EncoderCard]
 ) -> None:
-    cards(files=("a.safetensors | b.bin | c.pt",), urls={"b.bin": f"{web.url}/model", "c.pt": f"{web.url}/model"})
+    urls = {path: f"{web.url}/model" for path in ("b.bin", "c.pt")}
+    cards(files=("a.safetensors | b.bin | c.pt",), urls=urls, gigabytes=0.02)
+    assert fetch.plan("encoder", "m", places).items[0].row()[2] == "about 20 MB"
     fetched("encoder", "m", places)
     assert [path.name for path in places.weights_dir.iterdir() if not path.name.startswith(".")] == ["b.bin"]
     (places.weights_dir / "b.bin").rename(places.weights_dir / "a.safetensors")
@@ -157,12 +159,13 @@ def test_only_the_cards_files_are_taken_from_an_archive_wherever_they_lie_in_it(
         fetched("encoder", "m", places)
 
 
-def test_an_archive_without_the_cards_files_says_so(
-    web: Web, places: Places, cards: Callable[..., EncoderCard]
+@pytest.mark.parametrize(("names", "count"), [(("b.json",), 0), (("a.json", "copy/a.json"), 2)])
+def test_an_archive_without_one_folder_of_the_cards_files_says_so(
+    web: Web, places: Places, cards: Callable[..., EncoderCard], names: tuple[str, ...], count: int
 ) -> None:
     cards(files=("m/r/a.json",), archives={"m/r": f"{web.url}/run"})
-    web.pages["/run"] = Page(zipped({"b.json": b"{}"}))
-    with pytest.raises(UserError, match=r"r\.zip: holds 0 folders with a\.json .* unpack it by hand as .*m/r"):
+    web.pages["/run"] = Page(zipped(dict.fromkeys(names, b"{}")))
+    with pytest.raises(UserError, match=rf"r\.zip: holds {count} folders with a\.json .* unpack it by hand as .*m/r"):
         fetched("encoder", "m", places)
     assert not (places.weights_dir / "m/r").exists()
 
@@ -251,6 +254,35 @@ def test_a_disk_too_small_for_all_is_noticed_before_anything_comes(web: Web, pla
     with pytest.raises(UserError, match=r"root: 10 MB are needed and 1 MB are free"):
         fetched("dataset", "m-eurosat", places, free=lambda _: 10**6)
     assert web.asked == []
+
+
+def test_room_is_reckoned_with_one_zip_at_a_time_and_what_is_there(tmp_path: Path) -> None:
+    def item(name: str, size: int, unpacked: int) -> fetch.Item:
+        zipped, folder = tmp_path / f"{name}.zip", tmp_path / name
+        return fetch.Item(name, Remote("u", "", size), tmp_path, zipped, "MIT", folder=folder, unpacked=unpacked)
+
+    plan = fetch.Plan((item("a", 3000, 10_000), item("b", 2000, 20_000)), ())
+    part_of(tmp_path / "a.zip").write_bytes(b"0" * 2500)
+    for keep, needed in ((False, "32 kB"), (True, "32.5 kB")):
+        with pytest.raises(UserError, match=f"{needed} are needed"):
+            bring.need_room_for(plan, keep, lambda _: 0)
+
+
+def test_encoders_that_share_a_file_share_its_download(
+    web: Web, places: Places, cards: Callable[..., EncoderCard]
+) -> None:
+    for name in ("optical", "joint"):
+        cards(name, files=("w.pt",), urls={"w.pt": f"{web.url}/model"})
+    assert [item.name for item in fetch.plan("encoder", "all", places).items] == ["joint, optical"]
+
+
+def test_first_digits_of_a_checksum_do_not_replace_the_first_download(
+    web: Web, places: Places, cards: Callable[..., EncoderCard], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cards(files=("w.pt",), urls={"w.pt": f"{web.url}/model"}, sha256={"w.pt": SHA256[:8]})
+    monkeypatch.setattr("benchmark.first_seen._read", lambda _: {f"{web.url}/model": SHA256[:8] + "0" * 56})
+    with pytest.raises(UserError, match="when it was first fetched"):
+        fetched("encoder", "m", places)
 
 
 def test_a_dry_run_says_what_from_where_how_big_and_what_is_there(
