@@ -127,7 +127,7 @@ def write_synthetic(what: str, folder: str, seed: int, signal: float) -> str:
 
 def _encoders(names: str, places: Places, sizes: Sequence[int]) -> Plan:
     every = names == "all"
-    chosen = encoders.names() if every else [name.strip() for name in names.split(",") if name.strip()]
+    chosen = encoders.names() if every else list(dict.fromkeys(name.strip() for name in names.split(",")))
     items: list[Item] = []
     left_out: list[str] = []
     for card in map(encoders.card, chosen):

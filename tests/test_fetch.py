@@ -99,7 +99,7 @@ def test_weights_arrive_where_the_encoder_looks_for_them(
 def test_the_first_alternative_with_an_address_is_taken_unless_one_is_there(
     web: Web, places: Places, cards: Callable[..., EncoderCard]
 ) -> None:
-    urls = {path: f"{web.url}/model" for path in ("b.bin", "c.pt")}
+    urls = dict.fromkeys(("b.bin", "c.pt"), f"{web.url}/model")
     cards(files=("a.safetensors | b.bin | c.pt",), urls=urls, gigabytes=0.02)
     assert fetch.plan("encoder", "m", places).items[0].row()[2] == "about 20 MB"
     fetched("encoder", "m", places)
@@ -314,6 +314,7 @@ def test_a_dry_run_says_what_from_where_how_big_and_what_is_there(
         (("fetch", "planets"), "invalid choice"),
         (("fetch", "encoder"), "say which encoder"),
         (("fetch", "encoder", "croma9"), "no encoder 'croma9'"),
+        (("fetch", "encoder", ","), "no encoder ''"),
         (("fetch", "dataset", "m-eurosat"), "--data-root DIR"),
         (("fetch", "dataset", "m-eurosot", "--data-root", "x"), "did you mean m-eurosat"),
         (("fetch", "all", "m-eurosat"), "fetch dataset m-eurosat"),
