@@ -194,7 +194,8 @@ def _feature_identity(resolved: Resolved, split: str) -> dict[str, object]:
 def _is_ranked(cell: Cell, plan: InputPlan) -> bool:
     """Whether the number may be compared: no drawn weights, no mostly invented bands, no label fraction."""
     whole = cell.settings.partition in ("default", "1.00x_train", "spatial")
-    return cell.protocol.ranked and whole and not cell.card.weights.random and not plan.marked
+    few_filled = len(plan.filled) <= cell.protocol.missing_bands_ranked
+    return cell.protocol.ranked and whole and not cell.card.weights.random and few_filled
 
 
 def _flags(resolved: Resolved, card: dict[str, object], measured: "Measured") -> tuple[str, ...]:

@@ -199,6 +199,27 @@ def test_fusers_trained_on_one_stream_give_the_records_of_each_trained_alone(dem
         assert (record.score, record.predictions_sha256) == (other.score, other.predictions_sha256)
 
 
+def test_flipped_copies_are_of_train_alone_and_make_another_run(demo: Path, tmp_path: Path) -> None:
+    arguments = (
+        *DEMO,
+        "--encoder",
+        "rcf",
+        "--device",
+        "cpu",
+        "--output",
+        str(tmp_path),
+        "--features-dir",
+        str(tmp_path),
+    )
+    assert run(demo, *arguments, "protocol.augmentation=flips", *SHORT) == 0
+    assert run(demo, *arguments, *SHORT) == 0
+    flipped, plain = sorted(RecordStore(tmp_path), key=lambda record: -record.cost.images)
+    assert (plain.cost.images, flipped.cost.images) == (109 + 34 + 51, 4 * 109 + 34 + 51)
+    assert flipped.score.n_train == plain.score.n_train == 109
+    assert flipped.run.protocol_hash != plain.run.protocol_hash
+    assert flipped.predictions_sha256 != plain.predictions_sha256
+
+
 def test_a_fuser_that_fits_no_level_stops_alone(demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = (*DEMO, "--protocol", "smoke", "--encoder", "imagestats-lw,imagestats-gw", "--device", "cpu")
     assert run(demo, *arguments, "--output", str(tmp_path)) == 2

@@ -128,6 +128,19 @@ def test_features_are_read_once_a_batch_for_the_whole_bank_in_the_shared_order(s
     assert not np.array_equal(training.data_order(1, 0, 17), epochs[0])
 
 
+def test_an_epoch_shows_every_image_once_in_one_of_its_copies_drawn_anew(smoke: Protocol) -> None:
+    plain = split(SINGLE, 9, 1)
+    copied = Features(tuple(level.repeat_interleave(4, dim=0) for level in plain.maps), plain.truth.repeat(4))
+    copied.variants = 4
+    train([Member("mean", 0, 1e-3, MEAN)], SINGLE, copied, split(SINGLE, 9, 2), protocol=smoke)
+    epochs = np.concatenate(copied.reads).reshape(3, 9)
+    for rows in epochs:
+        np.testing.assert_array_equal(np.sort(rows // 4), np.arange(9))
+    assert set((epochs % 4).ravel().tolist()) == {0, 1, 2, 3}
+    by_image = [rows[np.argsort(rows // 4)] for rows in epochs]
+    assert not np.array_equal(by_image[0], by_image[1])
+
+
 def test_the_rate_follows_the_schedule_over_all_steps(smoke: Protocol, monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
     original = torch.optim.AdamW.step
