@@ -40,13 +40,19 @@ class Cell:
         return self.dataset.task == "segmentation" or self.fusion.kind != "none"
 
     @property
+    def needs_maps(self) -> bool:
+        """Whether what is trained looks at places in an image; else each module's spatial mean is all it sees."""
+        return self.dataset.task == "segmentation" or self.fusion.kind in ("gw", "lw", "moe")
+
+    @property
     def seeds(self) -> range:
         """Seeds, each a run of its own. Logistic regression and kNN have none: theirs is the bootstrap's."""
         return range(self.protocol.seeds if self.is_trained else 1)
 
     def shares_training(self, other: "Cell") -> bool:
         """Whether two cells can be trained on one stream of features: they differ in the fuser alone."""
-        return self.is_trained and other.is_trained and replace(other, fusion=self.fusion) == self
+        alike = (self.is_trained, self.needs_maps) == (True, other.needs_maps) and other.is_trained
+        return alike and replace(other, fusion=self.fusion) == self
 
 
 @dataclass(frozen=True)

@@ -110,15 +110,15 @@ def _write(
 def _features(
     resolved: Resolved, encoder: "Encoder", transform: inputs.InputTransform, places: Places
 ) -> "dict[str, SplitFeatures]":
-    """Each split's features: embeddings for a probe, maps for a decoder, in the tier that the budgets allow."""
+    """Each split's features: embeddings for a probe, means or maps for a decoder, these in the tier budgets allow."""
     from benchmark.feature_tiers import choose_tier, measure
     from benchmark.features import FeatureStore
 
     cell, splits = resolved.cell, resolved.data.splits
     # Flipped copies are for training alone.
     variants = {name: cell.protocol.variants if name == "train" else 1 for name in splits}
-    tier: Tier = "embedding"
-    if cell.is_trained:
+    tier: Tier = "pooled" if cell.is_trained else "embedding"
+    if cell.needs_maps:
         tier = choose_tier(
             measure(encoder, transform, splits["train"]),
             {name: len(split.samples) * variants[name] for name, split in splits.items()},

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import evaluate
+from benchmark import cache
 from benchmark.records import RecordStore
 from tests.writing import write_dataset
 
@@ -183,7 +184,8 @@ FUSED = ("mean", "gw", "lw-fixed", "moe-balanced")
 
 
 def test_fusers_trained_on_one_stream_give_the_records_of_each_trained_alone(demo: Path, tmp_path: Path) -> None:
-    shared = (*DEMO, "--protocol", "smoke", "--seeds", "2", "--device", "cpu")
+    kept = tmp_path / "features"
+    shared = (*DEMO, "--protocol", "smoke", "--seeds", "2", "--device", "cpu", "--features-dir", str(kept))
     rows = ",".join(f"satdifuser_tiny-{fusion}" for fusion in FUSED)
     assert run(demo, *shared, "--encoder", rows, "--output", str(tmp_path / "together")) == 0
     together = RecordStore(tmp_path / "together")
@@ -192,6 +194,8 @@ def test_fusers_trained_on_one_stream_give_the_records_of_each_trained_alone(dem
     ]
     assert len({record.predictions_sha256 for record in together}) == 2 * len(FUSED)
     assert all(record.cost.trained_parameters > 0 for record in together)
+    # What has no look at places is stored without them; the others share one set of maps.
+    assert sorted(one.about.tier for one in cache.entries(kept) if one.about) == ["maps"] * 3 + ["pooled"] * 3
     alone = ("--encoder", "satdifuser_tiny", "--fusion", "gw", "--output", str(tmp_path / "alone"))
     assert run(demo, *shared, *alone) == 0
     for record in RecordStore(tmp_path / "alone"):

@@ -1,0 +1,64 @@
+"""All twelve datasets in one command, twice: the long proof, for the nightly run.
+
+Written by the geobench package with made-up content that can be learnt, and once with none.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import evaluate
+from benchmark.records import Record, RecordStore
+from tests.test_evaluate import run
+
+if "SATDIFUSER_BENCH_LONG" not in os.environ:
+    pytest.skip("takes half an hour; set SATDIFUSER_BENCH_LONG=1", allow_module_level=True)
+pytest.importorskip("geobench", reason="the synthetic root is written by the geobench package (Python 3.12)")
+
+ROWS = "imagestats,rcf,satdifuser_tiny-gw,satdifuser_tiny-lw,satdifuser_tiny-moe"
+
+
+def twelve(root: Path, home: Path, rows: str = ROWS, datasets: str = "all") -> dict[tuple[str, str, str], Record]:
+    arguments = ("--encoder", rows, "--dataset", datasets, "--protocol", "smoke", "--device", "cpu")
+    assert run(home, *arguments, "--data-root", str(root), "--output", str(home / "results")) == 0
+    return {(one.run.encoder, one.run.fusion, one.run.dataset): one for one in RecordStore(home / "results")}
+
+
+def write(folder: Path, signal: str) -> Path:
+    assert evaluate.main(["fetch", "dataset", "--synthetic", str(folder), "--signal", signal]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("synthetic"), "1")
+
+
+@pytest.fixture(scope="module")
+def first(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, str], Record]:
+    return twelve(root, tmp_path_factory.mktemp("first"))
+
+
+def test_every_cell_has_a_record_and_again_the_same(
+    root: Path, first: dict[tuple[str, str, str], Record], tmp_path: Path
+) -> None:
+    assert len(first) == 5 * 12
+    again = twelve(root, tmp_path)
+    assert again.keys() == first.keys()
+    for key, record in again.items():
+        other = first[key]
+        assert (record.run, record.score, record.predictions_sha256) == (
+            other.run,
+            other.score,
+            other.predictions_sha256,
+        ), key
+
+
+def test_content_is_learnt_and_noise_is_not(
+    first: dict[tuple[str, str, str], Record], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    noise = twelve(write(tmp_path_factory.mktemp("noise"), "0"), tmp_path_factory.mktemp("home"), "imagestats")
+    for key, record in noise.items():
+        learnt, guessed = (one.score.metrics[one.score.headline] for one in (first[key], record))
+        assert learnt > guessed + 0.1, key
