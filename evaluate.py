@@ -91,6 +91,7 @@ def _run_options(run: Parser) -> None:
     _grid_options(run)
     _place_options(run)
     run.add_argument("--demo", action="store_true", help="bundled real images, no weights or downloads needed")
+    run.add_argument("--executor", metavar="NAME", help="inline, local, slurm or ray (default: inline)")
     run.add_argument("--dry-run", action="store_true", help="say what would run, and do nothing")
 
 
@@ -169,14 +170,12 @@ def _run(options: argparse.Namespace) -> int:
     from benchmark import sweep
     from benchmark.cells import cells as cells_of
 
-    cells = []
-    for rows, dataset, protocol in _asked(options):
-        cells += cells_of(_compose(options, rows, dataset, options.probe, protocol))
-    places = _places(options)
+    requests = [_compose(options, rows, data, options.probe, protocol) for rows, data, protocol in _asked(options)]
+    cells, places = [cell for request in requests for cell in cells_of(request)], _places(options)
     if options.dry_run:
         print("\n".join(sweep.plan_lines(cells, places)))
         return 0
-    results = sweep.sweep(cells, places)
+    results = sweep.sweep(cells, places, requests[0].executor)
     finished = [result for result in results if result.outcome in ("done", "skipped")]
     if finished:
         _write_reports(options.output)
@@ -298,6 +297,7 @@ def _compose(options: argparse.Namespace, encoders: str, dataset: str, probe: st
         protocol=protocol,
         settings={name: value for name, value in given.items() if value is not None},
         overrides=options.overrides,
+        executor=getattr(options, "executor", None) or "inline",
     )
 
 

@@ -35,6 +35,11 @@ class Cell:
         return f"{self.card.name}{fused} / {self.dataset.name} / {self.probe.name}"
 
     @property
+    def label(self) -> str:
+        """What tells the cells of a sweep apart."""
+        return f"{self.title} / {self.protocol.name}"
+
+    @property
     def is_trained(self) -> bool:
         """Whether a decoder is trained by gradient on feature maps, rather than a probe fitted on embeddings."""
         return self.dataset.task == "segmentation" or self.fusion.kind != "none"

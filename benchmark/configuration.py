@@ -11,13 +11,15 @@ from typing import Any, Literal
 import configs
 from benchmark import datasets
 from benchmark.datasets import BandNames, Dataset
+from benchmark.executor_options import Options as ExecutorOptions
+from benchmark.executor_options import parse as parse_executor
 from benchmark.inputs import Track, check_fills
 from benchmark.protocol import Protocol
 from benchmark.rows import Fusion, split
 from encoders.errors import UserError, nearest, strict, validate
 from encoders.spec import EncoderCard
 
-GROUPS = ("encoder", "fusion", "dataset", "probe", "protocol")
+GROUPS = ("encoder", "fusion", "dataset", "probe", "protocol", "executor")
 DEFAULT_PROBE = {"classification": "linear", "segmentation": "upernet"}
 Tier = Literal["maps", "stem", "none"]
 
@@ -70,6 +72,7 @@ class Request:
     rows: tuple[tuple[EncoderCard, Fusion], ...]
     datasets: tuple[Dataset, ...]
     probe: Probe | None
+    executor: ExecutorOptions
 
     def probe_for(self, dataset: Dataset) -> Probe:
         """The probe asked for, or the task's default.
@@ -117,6 +120,7 @@ def compose(
     settings: Mapping[str, object],
     overrides: Sequence[str],
     fusions: Sequence[str] = ("none",),
+    executor: str = "inline",
 ) -> Request:
     """Compose a request from options and Hydra overrides.
 
@@ -129,6 +133,7 @@ def compose(
         UserError: an unknown name, key or value; names the nearest.
     """
     named = split(rows, fusions)
+    _known("executor", executor, choices("executor"))
     _known("protocol", protocol, choices("protocol"))
     if probe is not None:
         _known("probe", probe, choices("probe"))
@@ -136,7 +141,7 @@ def compose(
         _check_override(override)
     chosen = datasets.select(dataset_choice)
     options = [f"{key}={_literal(value)}" for key, value in settings.items()]
-    fixed = [f"protocol={protocol}", *([f"probe={probe}"] if probe else []), *options]
+    fixed = [f"protocol={protocol}", f"executor={executor}", *([f"probe={probe}"] if probe else []), *options]
 
     with _hydra():
         base = _composed([f"encoder={named[0][0]}", f"dataset={chosen[0]}", f"fusion={named[0][1]}", *fixed], overrides)
@@ -170,6 +175,7 @@ def compose(
         datasets=tuple(validate(Dataset, one, f"dataset {one.get('name')}") for one in described)
         or tuple(datasets.dataset(name) for name in chosen),
         probe=validate(Probe, base["probe"], f"probe {probe}") if probe else None,
+        executor=parse_executor(base["executor"]),
     )
 
 

@@ -1,30 +1,18 @@
-"""A grid of runs: plan every cell, skip what is done, go on past what fails, say at the end what did."""
+"""A grid of runs: plan every cell, skip what is done, hand the rest to an executor, say at the end what failed."""
 
 import sys
-import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
-from benchmark import evaluation, ingest
-from benchmark.atomic import remove_litter, write_atomically
-from benchmark.cells import Cell, Resolved, identify, plan_inputs, resolve
+from benchmark import ingest
+from benchmark.atomic import remove_litter
+from benchmark.cells import Cell, plan_inputs
+from benchmark.executor_options import Options
+from benchmark.executors import make
 from benchmark.inputs import ImpossibleError
 from benchmark.places import Places
-from benchmark.records import RecordStore
+from benchmark.work import CellResult, is_done
 from encoders import checkpoints
-from encoders.errors import UserError, explain
-
-Outcome = Literal["done", "skipped", "impossible", "failed"]
-
-
-@dataclass(frozen=True)
-class CellResult:
-    """How a cell ended; `message` says why where there is no record."""
-
-    cell: Cell
-    outcome: Outcome
-    message: str = ""
+from encoders.errors import UserError
 
 
 def plan_lines(cells: Sequence[Cell], places: Places) -> list[str]:
@@ -44,31 +32,39 @@ def _state(cell: Cell, places: Places) -> str:
     missing = checkpoints.missing_files(cell.card, places.weights_dir, plan.side)
     if missing:
         return f"waits for weights ({len(missing)} files are missing); {fed}"
-    data = ingest.fingerprints_if_ingested(cell.dataset, places.data_root, places.ingest_dir, cell.settings.partition)
-    if data is not None:
-        weights = checkpoints.weights_sha256(cell.card, places.weights_dir, plan.side)
-        runs = identify(cell, plan, weights, data)
-        if all(RecordStore(places.output).has(run.key) for run in runs):
-            return f"done; {fed}"
-    return f"would run; {fed}"
+    return f"{'done' if is_done(cell, places) else 'would run'}; {fed}"
 
 
-def sweep(cells: Sequence[Cell], places: Places) -> list[CellResult]:
-    """Run the cells one after another; a cell that fails never stops the others.
+def sweep(cells: Sequence[Cell], places: Places, executor: Options) -> list[CellResult]:
+    """Run the cells; one that fails never stops the others.
+
+    Returns:
+        How each ended, in their order.
 
     Raises:
         OSError: a folder that results must go to cannot be made; before anything is computed.
+        UserError: the executor cannot be used.
     """
     for folder in (places.output / "records", places.output / "predictions", places.features_dir, places.ingest_dir):
         folder.mkdir(parents=True, exist_ok=True)
         remove_litter(folder)
-    results: list[CellResult] = []
-    for group in grouped(cells):
-        for cell in group:
-            number = len(results) + 1 + group.index(cell)
-            print(f"[{number}/{len(cells)}] {cell.title}", file=sys.stderr, flush=True)
-        results += _run(group, places)
-    return results
+    made = make(executor)
+    results = {
+        cell.label: CellResult(cell, "skipped", "its record is there") for cell in cells if _known_done(cell, places)
+    }
+    waiting = grouped([cell for cell in cells if cell.label not in results])
+    for group in made.run(waiting, places) if waiting else ():
+        for result in group:
+            results[result.cell.label] = result
+            print(f"[{len(results)}/{len(cells)}] {result.cell.title}: {result.outcome}", file=sys.stderr, flush=True)
+    return [results[cell.label] for cell in cells]
+
+
+def _known_done(cell: Cell, places: Places) -> bool:
+    try:
+        return is_done(cell, places)
+    except (UserError, OSError):
+        return False  # what is wrong with it is said where it runs
 
 
 def grouped(cells: Sequence[Cell]) -> list[list[Cell]]:
@@ -80,49 +76,3 @@ def grouped(cells: Sequence[Cell]) -> list[list[Cell]]:
         else:
             groups.append([cell])
     return groups
-
-
-def _run(group: Sequence[Cell], places: Places) -> list[CellResult]:
-    """Run the cells of a group that have no records yet; what stops one doesn't stop the others."""
-    results: dict[str, CellResult] = {}
-    waiting: list[Resolved] = []
-    for cell in group:
-        try:
-            resolved = resolve(cell, places)
-            if all(RecordStore(places.output).has(run.key) for run in resolved.runs):
-                results[cell.title] = CellResult(cell, "skipped", "its record is there")
-            else:
-                waiting.append(resolved)
-        except Exception as error:
-            results[cell.title] = _stopped(cell, error, places)
-    for result in _evaluated(waiting, places):
-        results[result.cell.title] = result
-    return [results[cell.title] for cell in group]
-
-
-def _evaluated(waiting: Sequence[Resolved], places: Places) -> list[CellResult]:
-    if not waiting:
-        return []
-    try:
-        errors = evaluation.evaluate(waiting, places)
-    except Exception as error:
-        if len(waiting) > 1:  # together they fell; which of them stands alone?
-            return [result for one in waiting for result in _evaluated([one], places)]
-        return [_stopped(waiting[0].cell, error, places)]
-    return [
-        _stopped(resolved.cell, error, places) if error else CellResult(resolved.cell, "done")
-        for resolved, error in zip(waiting, errors, strict=True)
-    ]
-
-
-def _stopped(cell: Cell, error: Exception, places: Places) -> CellResult:
-    if isinstance(error, ImpossibleError):
-        return CellResult(cell, "impossible", str(error))
-    return CellResult(cell, "failed", explain(error) or _bug(error, cell, places))
-
-
-def _bug(error: Exception, cell: Cell, places: Places) -> str:
-    """Keep the traceback of what should not happen, and say where."""
-    name = cell.title.replace(" / ", "-") + ".txt"
-    path = write_atomically(places.output / "errors" / name, "".join(traceback.format_exception(error)).encode())
-    return f"{type(error).__name__} ({error}), which is a bug of this project: please report it with {path}"

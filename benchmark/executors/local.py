@@ -1,0 +1,126 @@
+"""Worker processes on this machine, one a GPU. A worker that dies takes down no more than its group of cells."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+
+from benchmark.executor_options import Local
+from benchmark.executors import Group
+from benchmark.executors.threads import use_threads
+from benchmark.places import Places
+from benchmark.work import CellResult, failed, work
+
+CORES_A_WORKER = 4
+SECONDS_TO_END = 2.0
+
+
+@dataclass
+class Worker:
+    """A process, the pipe to it, its GPU, and the number of the group it runs."""
+
+    process: SpawnProcess
+    pipe: Connection
+    gpu: str | None
+    group: int | None = None
+
+
+class LocalExecutor:
+    """See `benchmark.executors.Executor`."""
+
+    def __init__(self, options: Local) -> None:
+        gpus = _gpus()
+        workers = options.workers or len(gpus) or max(1, _cores() // CORES_A_WORKER)
+        self.options = options
+        self.threads = options.threads or max(1, _cores() // workers)
+        # More workers than GPUs share them.
+        self.gpus: list[str | None] = [gpus[number % len(gpus)] if gpus else None for number in range(workers)]
+
+    def run(self, groups: Sequence[Group], places: Places) -> Iterator[list[CellResult]]:
+        """The results of each group, as it ends."""
+        waiting = list(reversed(range(len(groups))))
+        tried = dict.fromkeys(waiting, 0)
+        workers = [self._start(gpu) for gpu in self.gpus[: len(groups)]]
+        try:
+            while waiting or any(worker.group is not None for worker in workers):
+                for worker in workers:
+                    if worker.group is None and waiting:
+                        worker.group = waiting.pop()
+                        tried[worker.group] += 1
+                        worker.pipe.send((groups[worker.group], places))
+                ready = wait([worker.pipe for worker in workers if worker.group is not None])
+                for place, worker in enumerate(workers):
+                    number = worker.group
+                    if number is None or worker.pipe not in ready:
+                        continue
+                    try:
+                        results = worker.pipe.recv()
+                    except (EOFError, ConnectionResetError):
+                        worker.process.join()
+                        workers[place] = self._start(worker.gpu)
+                        if tried[number] <= self.options.retries:
+                            waiting.append(number)
+                            continue
+                        reason = _died(worker.process, tried[number])
+                        results = [failed(cell, reason) for cell in groups[number]]
+                    worker.group = None
+                    yield results
+        finally:
+            for worker in workers:
+                _end(worker)
+
+    def _start(self, gpu: str | None) -> Worker:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(theirs, gpu, self.threads), daemon=True)
+        process.start()
+        theirs.close()
+        return Worker(process, ours, gpu)
+
+
+def _serve(pipe: Connection, gpu: str | None, threads: int) -> None:
+    """A worker's life: groups in, results out, until the pipe closes."""
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    use_threads(threads)
+    while True:
+        try:
+            group, places = pipe.recv()
+        except (EOFError, KeyboardInterrupt):
+            return
+        try:
+            pipe.send(work(group, places))
+        except KeyboardInterrupt:
+            return
+
+
+def _end(worker: Worker) -> None:
+    worker.pipe.close()
+    if worker.group is not None:
+        worker.process.terminate()
+    worker.process.join(SECONDS_TO_END)
+    if worker.process.is_alive():
+        worker.process.kill()
+
+
+def _died(process: SpawnProcess, times: int) -> str:
+    code = process.exitcode
+    how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+    memory = " (out of memory?)" if code == -9 else ""
+    return f"its worker process died {times} times, last by {how}{memory}; try fewer workers or a smaller batch_size"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _gpus() -> list[str]:
+    """The GPUs this process may use, as CUDA_VISIBLE_DEVICES would name them; asked without starting CUDA."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [one.strip() for one in given.split(",") if one.strip() and one.strip() != "-1"]
+    import torch
+
+    return [str(number) for number in range(torch.cuda.device_count())]

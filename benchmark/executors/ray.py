@@ -1,0 +1,74 @@
+"""Tasks on a Ray cluster that is there already, with parts of GPUs; results come back through Ray's object store."""
+
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+
+from benchmark.executor_options import Ray
+from benchmark.executors import Group
+from benchmark.executors.threads import VARIABLES, use_threads
+from benchmark.places import Places
+from benchmark.work import CellResult, failed, work
+from encoders.errors import UserError
+
+SECONDS_TO_ANSWER = 10.0
+
+
+class RayExecutor:
+    """See `benchmark.executors.Executor`."""
+
+    def __init__(self, options: Ray) -> None:
+        try:
+            import ray  # noqa: F401
+        except ImportError:
+            raise UserError(
+                "--executor ray needs Ray; install the extra: uv sync --extra ray, or pip install ray"
+            ) from None
+        self.options = options
+
+    def run(self, groups: Sequence[Group], places: Places) -> Iterator[list[CellResult]]:
+        """The results of each group, as its task ends.
+
+        Raises:
+            UserError: no cluster answers.
+        """
+        import ray
+
+        threads = {} if self.options.threads is None else dict.fromkeys(VARIABLES, str(self.options.threads))
+        # Workers import this project from where this process does.
+        environment = {"env_vars": {"PYTHONPATH": ":".join(path for path in sys.path if path), **threads}}
+        try:
+            _knock(self.options.address)
+            ray.init(address=self.options.address, runtime_env=environment, log_to_driver=False)
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"no Ray cluster at '{self.options.address}' ({str(error).splitlines()[0]}); start one with "
+                "`ray start --head`, or name its address with executor.address"
+            ) from None
+        try:
+            task = ray.remote(_task).options(
+                num_gpus=self.options.gpus, num_cpus=self.options.cpus, max_retries=self.options.retries
+            )
+            group_of = {task.remote(group, places, self.options.threads): group for group in groups}
+            while group_of:
+                (done,), _ = ray.wait(list(group_of), num_returns=1)
+                group = group_of.pop(done)
+                try:
+                    yield ray.get(done)
+                except ray.exceptions.RayError as error:
+                    reason = str(error).strip().splitlines()[0]
+                    yield [failed(cell, f"its Ray task died ({reason})") for cell in group]
+        finally:
+            ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise an OSError where nothing listens at host:port: Ray itself would go on asking for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), SECONDS_TO_ANSWER).close()
+
+
+def _task(group: Group, places: Places, threads: int | None) -> list[CellResult]:
+    use_threads(threads)
+    return work(group, places)

@@ -1,0 +1,157 @@
+"""Wherever cells are run, the records are the same; a worker that dies takes down no other cell."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark import configuration
+from benchmark.cells import Cell, cells
+from benchmark.executor_options import Options, parse
+from benchmark.places import Places
+from benchmark.records import RecordStore
+from benchmark.sweep import sweep
+from encoders.errors import UserError
+
+LONG = pytest.mark.skipif("SATDIFUSER_BENCH_LONG" not in os.environ, reason="set SATDIFUSER_BENCH_LONG=1")
+
+
+def options(name: str, *overrides: str) -> Options:
+    return request(overrides=("executor.threads=1", *overrides), executor=name).executor
+
+
+def request(overrides: tuple[str, ...] = (), executor: str = "inline") -> configuration.Request:
+    return configuration.compose(
+        rows=["imagestats", "imagestats-gw"],
+        dataset_choice="real-chesapeake-patches",
+        probe=None,
+        protocol="smoke",
+        settings={"device": "cpu"},
+        overrides=list(overrides),
+        executor=executor,
+    )
+
+
+def places(folder: Path, home: Path) -> Places:
+    return Places(None, home / "data", home / "features", home / "weights", folder)
+
+
+def asked() -> list[Cell]:
+    return cells(request())
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    return {one.key: (one.run, one.score, one.predictions_sha256) for one in RecordStore(folder)}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def expected(home: Path) -> dict[str, Any]:
+    results = sweep(asked(), places(home / "inline", home), options("inline"))
+    assert [result.outcome for result in results] == ["done", "done"]
+    return contents(home / "inline")
+
+
+def test_local_workers_give_the_records_of_one_process(home: Path, expected: dict[str, Any]) -> None:
+    folder = home / "local"
+    results = sweep(asked(), places(folder, home), options("local", "executor.workers=2"))
+    assert [result.outcome for result in results] == ["done", "done"]
+    assert contents(folder) == expected
+    again = sweep(asked(), places(folder, home), options("local", "executor.workers=2"))
+    assert [result.outcome for result in again] == ["skipped", "skipped"]
+    assert not multiprocessing.active_children()
+
+
+@LONG
+def test_submitits_own_executor_gives_them_too(home: Path, expected: dict[str, Any]) -> None:
+    pytest.importorskip("submitit", reason="needs the slurm extra")
+    folder = home / "slurm"
+    results = sweep(asked(), places(folder, home), options("slurm", "executor.cluster=local", "executor.gpus=0"))
+    assert [result.outcome for result in results] == ["done", "done"], [result.message for result in results]
+    assert contents(folder) == expected
+
+
+@pytest.fixture
+def cluster() -> Iterator[str]:
+    """A Ray on 127.0.0.1 with two CPUs."""
+    pytest.importorskip("ray", reason="needs the ray extra")
+    from ray.cluster_utils import Cluster
+
+    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    yield started.address
+    started.shutdown()
+
+
+@LONG
+def test_ray_gives_them_too(home: Path, expected: dict[str, Any], cluster: str) -> None:
+    folder = home / "ray"
+    chosen = options("ray", f"executor.address='{cluster}'", "executor.gpus=0", "executor.cpus=1")
+    results = sweep(asked(), places(folder, home), chosen)
+    assert [result.outcome for result in results] == ["done", "done"], [result.message for result in results]
+    assert contents(folder) == expected
+
+
+def kill_workers(times: int) -> None:
+    """Send SIGKILL to a worker as soon as there is one, so many times."""
+    killed: set[int] = set()
+    while len(killed) < times:
+        for child in multiprocessing.active_children():
+            if child.pid is not None and child.pid not in killed and len(killed) < times:
+                os.kill(child.pid, signal.SIGKILL)
+                killed.add(child.pid)
+        time.sleep(0.05)
+
+
+def test_a_worker_that_is_killed_each_time_fails_its_cells_with_the_reason(
+    home: Path, expected: dict[str, Any]
+) -> None:
+    killer = threading.Thread(target=kill_workers, args=(2,))
+    killer.start()
+    folder = home / "killed-always"
+    results = sweep(asked()[:1], places(folder, home), options("local", "executor.workers=1"))
+    killer.join()
+    assert [result.outcome for result in results] == ["failed"]
+    assert "its worker process died 2 times, last by signal 9" in results[0].message
+    assert not contents(folder)
+
+
+@LONG
+def test_a_worker_that_is_killed_once_loses_nothing(home: Path, expected: dict[str, Any]) -> None:
+    killer = threading.Thread(target=kill_workers, args=(1,))
+    killer.start()
+    folder = home / "killed-once"
+    results = sweep(asked(), places(folder, home), options("local", "executor.workers=2"))
+    killer.join()
+    assert [result.outcome for result in results] == ["done", "done"]
+    assert contents(folder) == expected
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"kind": "lokal"}, "'kind' is 'lokal'; did you mean local"),
+        ({"workers": 0}, "executor.workers is 0; it must be more than 0"),
+        ({"retries": -1}, "executor.retries is -1; it must be at least 0"),
+        ({"worker": 2}, "unknown key 'worker'; did you mean workers"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(changed: dict[str, object], message: str) -> None:
+    plain = {"name": "local", "title": "t", "kind": "local", "workers": 1, "threads": 1, "retries": 1}
+    with pytest.raises(UserError, match=message):
+        parse({**plain, **changed})
+
+
+def test_a_cluster_that_is_not_there_is_one_sentence(home: Path) -> None:
+    pytest.importorskip("ray", reason="needs the ray extra")
+    with pytest.raises(UserError, match=r"no Ray cluster at '127\.0\.0\.1:1'"):
+        sweep(asked(), places(home / "none", home), options("ray", "executor.address='127.0.0.1:1'"))
