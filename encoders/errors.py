@@ -8,7 +8,8 @@ import difflib
 import errno
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar, get_args, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -88,16 +89,22 @@ def to_json(value: object) -> bytes:
 
 
 def _explain(cls: type[Any], error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_context=True)[0]
-    path = ".".join(str(part) for part in first["loc"])
+    """The mistake in one clause; where a value may be of several types, that of the type it comes nearest to."""
+    found = error.errors(include_url=False, include_context=True)
+    mistakes = [(*_located(cls, one["loc"]), one) for one in found]
+    deepest = max(len(path) for path, *_ in mistakes)
+    likely = [mistake for mistake in mistakes if len(mistake[0]) == deepest]
+    parts, owner, hint, first = next((one for one in likely if one[3]["type"] == "literal_error"), likely[0])
+    path = ".".join(parts)
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        *parents, wrong = first["loc"]
-        known = _field_names(cls, parents)
-        return f"unknown key '{path}'; {nearest(str(wrong), known)}" if known else f"unknown key '{path}'"
+        known = _field_names(owner)
+        return f"unknown key '{path}'; {nearest(parts[-1], known)}" if known else f"unknown key '{path}'"
     if first["type"] == "literal_error":
         given = first["input"]
         choices = [choice.strip("'") for choice in first["ctx"]["expected"].replace(" or ", ", ").split(", ")]
-        return f"'{path}' is {given!r}; {nearest(str(given), choices)}"
+        clause = nearest(str(given), choices)
+        others = _other_forms(hint) if clause.startswith("choose") else []
+        return f"'{path}' is {_short(given)}; {', or '.join([clause, *others])}"
     if first["type"] in ("missing", "missing_argument"):
         return f"'{path}' is missing; add it"
     if first["type"] == "json_invalid":
@@ -106,16 +113,42 @@ def _explain(cls: type[Any], error: ValidationError) -> str:
     return f"'{path}' is {_short(first['input'])}: {message[0].lower()}{message[1:]}" if path else message
 
 
-def _field_names(cls: type[Any], path: list[Any]) -> list[str]:
-    for part in path:
-        if isinstance(part, int):
+def _located(cls: type[Any], location: tuple[int | str, ...]) -> tuple[list[str], Any, Any]:
+    """Path to a value, without pydantic's names for members of a union; the type its last part is in; its own type."""
+    hint: Any = cls
+    owner = value = None
+    path: list[str] = []
+    for part in location:
+        members = [one for one in get_args(hint) if one is not NoneType] if _is_union(hint) else [hint]
+        if len(members) > 1:
+            hint = next((one for one in members if getattr(one, "__name__", None) == part), None)
             continue
-        hint = get_type_hints(cls).get(str(part))
-        nested = [arg for arg in (hint, *get_args(hint)) if isinstance(arg, type) and is_dataclass(arg)]
-        if not nested:
-            return []
-        cls = nested[0]
-    return [field.name for field in fields(cls)]
+        if part == "[key]":
+            continue
+        owner = members[0]
+        path.append(str(part))
+        hint = get_type_hints(owner).get(str(part)) if is_dataclass(owner) else (get_args(owner) or (None,))[-1]
+        if isinstance(part, int) and owner is not None and get_origin(owner) is tuple:
+            inner = get_args(owner)
+            hint = inner[0] if inner[-1] is Ellipsis else inner[min(part, len(inner) - 1)]
+        value = hint
+    return path, owner, value
+
+
+def _other_forms(hint: Any) -> list[str]:
+    """What a value may be beside the words that are listed for it."""
+    members = [one for one in get_args(hint) if one is not NoneType] if _is_union(hint) else []
+    keys = [f"its keys: {', '.join(_field_names(one))}" for one in members if is_dataclass(one)]
+    lists = ["a list" for one in members if get_origin(one) is tuple]
+    return keys + lists + (["a number"] if int in members or float in members else [])
+
+
+def _is_union(hint: Any) -> bool:
+    return get_origin(hint) in (Union, UnionType)
+
+
+def _field_names(owner: Any) -> list[str]:
+    return [field.name for field in fields(owner)] if is_dataclass(owner) else []
 
 
 def _short(value: object) -> str:
