@@ -96,7 +96,7 @@ def _run_options(run: Parser) -> None:
 
 
 def _list_options(listing: Parser) -> None:
-    listing.add_argument("what", choices=("encoders", "fusions", "datasets", "probes", "protocols"))
+    listing.add_argument("what", choices=("encoders", "families", "fusions", "datasets", "probes", "protocols"))
     listing.add_argument("--dataset", metavar="NAME", help="with encoders: what each would be fed on it")
 
 
@@ -344,7 +344,7 @@ class Command:
 
 COMMANDS = {
     "run": Command("evaluate encoders on datasets", _run_options, _run),
-    "list": Command("the encoders, datasets, probes or protocols there are", _list_options, _list),
+    "list": Command("the encoders, families, datasets, probes or protocols there are", _list_options, _list),
     "report": Command("rebuild every table from the records", _report_options, _report),
     "doctor": Command("what is installed, found and missing, and what brings it", _place_options, _doctor),
     "preview": Command("what an encoder is fed on a dataset, with the picture it sees", _preview_options, _preview),

@@ -6,28 +6,32 @@ import yaml
 
 import configs
 import encoders
-from benchmark import configuration, datasets, inputs
+from benchmark import configuration, datasets, families, matrix
 from benchmark.rows import fusion_names
-from encoders.errors import UserError
-from encoders.spec import EncoderCard
 
 Rows = tuple[list[str], list[list[str]]]
 
 
 def list_encoders(dataset: str | None = None) -> Rows:
-    """Name, title, role, weights and, for a dataset, what it would be fed."""
-    header = ["encoder", "title", "role", "weights", "licence"]
-    header += [f"rgb track on {dataset}", "authors' track"] if dataset else []
-    described = datasets.dataset(dataset) if dataset else None
+    """Name, title, role, weights and licence; for a dataset, what encoders are fed, those fed alike in one line."""
+    if dataset:
+        return _fed_on(datasets.dataset(dataset))
     rows = []
     for name in encoders.names():
         card = encoders.card(name)
         weights = "random, never ranked" if card.weights.random else "released files" if card.weights.files else "none"
-        row = [name, card.title, card.role, weights, card.licence]
-        if described:
-            row += [_fed(card, described, "rgb"), _fed(card, described, "authors")]
-        rows.append(row)
-    return header, rows
+        rows.append([name, card.title, card.role, weights, card.licence])
+    return ["encoder", "title", "role", "weights", "licence"], rows
+
+
+def list_families(_: str | None = None) -> Rows:
+    """Name, datasets and track of each choice, the encoders that stand for the family and its `:tiny`, and why."""
+    rows = [
+        [name, ", ".join(choice.where), choice.bands or "both", choice.encoder, choice.tiny, choice.reason]
+        for name, family in families.full().items()
+        for choice in family.choices
+    ]
+    return ["family", "on the first of", "track", "encoder", f"in NAME{families.TINY}", "why"], rows
 
 
 def list_datasets(_: str | None = None) -> Rows:
@@ -64,6 +68,7 @@ def list_fusions(_: str | None = None) -> Rows:
 
 LISTS: dict[str, Callable[[str | None], Rows]] = {
     "encoders": list_encoders,
+    "families": list_families,
     "fusions": list_fusions,
     "datasets": list_datasets,
     "probes": list_probes,
@@ -71,8 +76,11 @@ LISTS: dict[str, Callable[[str | None], Rows]] = {
 }
 
 
-def _fed(card: EncoderCard, dataset: datasets.Dataset, track: inputs.Track) -> str:
-    try:
-        return inputs.plan(dataset, encoders.inputs_of(card), track=track).summary() + " bands"
-    except UserError as error:
-        return str(error)
+def _fed_on(dataset: datasets.Dataset) -> Rows:
+    rows = []
+    for profile in matrix.profiles():
+        fed = [profile.fed(dataset, track) for track in matrix.TRACKS]
+        told = [one if isinstance(one, str) else matrix.count(one) if one.marked else one.summary() for one in fed]
+        rows.append([profile.spec.title, ", ".join(profile.encoders), *dict.fromkeys(told)])
+    header = ["inputs", "encoders", f"bands on {dataset.name}: track rgb", "track authors, where another"]
+    return header, rows

@@ -19,7 +19,11 @@ from encoders.spec import EncoderCard
 
 @dataclass(frozen=True)
 class Cell:
-    """One row on one dataset: an encoder, a fuser and a probe."""
+    """One row on one dataset: an encoder, a fuser and a probe.
+
+    Attributes:
+        row, row_title: of the encoder, or of the family that it stands for here.
+    """
 
     card: EncoderCard
     fusion: Fusion
@@ -27,12 +31,15 @@ class Cell:
     probe: Probe
     protocol: Protocol
     settings: Settings
+    row: str
+    row_title: str
 
     @property
     def title(self) -> str:
         """The cell in a few words."""
         fused = "" if self.fusion.name == "none" else f"-{self.fusion.name}"
-        return f"{self.card.name}{fused} / {self.dataset.name} / {self.probe.name}"
+        stands_for = "" if self.row == self.card.name else f" ({self.card.name})"
+        return f"{self.row}{fused}{stands_for} / {self.dataset.name} / {self.probe.name}"
 
     @property
     def label(self) -> str:
@@ -77,9 +84,18 @@ def cells(request: Request) -> list[Cell]:
         UserError: the probe doesn't fit one of the datasets.
     """
     return [
-        Cell(card, fusion, dataset, request.probe_for(dataset), request.protocol, request.settings)
+        Cell(
+            row.cards[dataset.name],
+            row.fusion,
+            dataset,
+            request.probe_for(dataset),
+            request.protocol,
+            request.settings,
+            row.name,
+            row.title,
+        )
         for dataset in request.datasets
-        for card, fusion in request.rows
+        for row in request.rows
     ]
 
 

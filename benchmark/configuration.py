@@ -4,18 +4,18 @@
 composed once, however many cells a grid has. Every mistake names the key and the nearest valid ones.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import configs
-from benchmark import datasets
+from benchmark import datasets, families
 from benchmark.datasets import BandNames, Dataset
 from benchmark.executor_options import Options as ExecutorOptions
 from benchmark.executor_options import parse as parse_executor
 from benchmark.inputs import Track, check_fills
 from benchmark.protocol import Protocol
-from benchmark.rows import Fusion, split
+from benchmark.rows import Fusion, Row, split
 from encoders.errors import UserError, nearest, strict, validate
 from encoders.spec import EncoderCard
 
@@ -69,7 +69,7 @@ class Request:
 
     settings: Settings
     protocol: Protocol
-    rows: tuple[tuple[EncoderCard, Fusion], ...]
+    rows: tuple[Row, ...]
     datasets: tuple[Dataset, ...]
     probe: Probe | None
     executor: ExecutorOptions
@@ -82,7 +82,7 @@ class Request:
         """
         if self.probe is None:
             return load_probe(DEFAULT_PROBE[dataset.task])
-        if self.probe.name == "knn" and any(fusion.kind != "none" for _, fusion in self.rows):
+        if self.probe.name == "knn" and any(row.fusion.kind != "none" for row in self.rows):
             raise UserError("kNN takes the encoder's embedding, which nothing is fused in; choose --fusion none")
         if dataset.task not in self.probe.tasks:
             fitting = [name for name in choices("probe") if dataset.task in load_probe(name).tasks]
@@ -139,44 +139,60 @@ def compose(
         _known("probe", probe, choices("probe"))
     for override in overrides:
         _check_override(override)
+        _check_family(override, [name for name, _ in named])
     chosen = datasets.select(dataset_choice)
     options = [f"{key}={_literal(value)}" for key, value in settings.items()]
     fixed = [f"protocol={protocol}", f"executor={executor}", *([f"probe={probe}"] if probe else []), *options]
 
+    def composed(encoder: str, dataset: str, fusion: str) -> dict[str, Any]:
+        return _composed([f"encoder={encoder}", f"dataset={dataset}", f"fusion={fusion}", *fixed], overrides)
+
     with _hydra():
-        base = _composed([f"encoder={named[0][0]}", f"dataset={chosen[0]}", f"fusion={named[0][1]}", *fixed], overrides)
-        cards, fusers = {}, {}
-        for encoder, fusion in named:
-            if encoder in cards and fusion in fusers:
-                continue
-            choice = [f"encoder={encoder}", f"dataset={chosen[0]}", f"fusion={fusion}", *fixed]
-            composed = _composed(choice, overrides)
-            cards[encoder] = validate(EncoderCard, composed["encoder"], f"encoder {encoder}")
-            fusers[fusion] = validate(Fusion, composed["fusion"], f"fusion {fusion}")
+        first = families.choose(named[0][0], datasets.dataset(chosen[0]), "rgb")
+        base = composed(first, chosen[0], named[0][1])
+        plain = {key: value for key, value in base.items() if key not in GROUPS}
+        checked = validate(Settings, plain, "options")
         touched = any(override.lstrip("+~").startswith("dataset.") for override in overrides)
-        described = (
-            [
-                _composed([f"encoder={named[0][0]}", f"dataset={name}", f"fusion={named[0][1]}", *fixed], overrides)[
-                    "dataset"
-                ]
-                for name in chosen
-            ]
+        described = [
+            validate(Dataset, composed(first, name, named[0][1])["dataset"], f"dataset {name}")
             if touched
-            else []
-        )
-    plain = {key: value for key, value in base.items() if key not in GROUPS}
-    checked = validate(Settings, plain, "options")
+            else datasets.dataset(name)
+            for name in chosen
+        ]
+        asked = _rows(named, described, checked.bands, lambda encoder, fusion: composed(encoder, chosen[0], fusion))
     rules = validate(Protocol, base["protocol"], f"protocol {protocol}")
     return Request(
         settings=checked,
         # Validation chooses one learning rate for all seeds: their number is part of the protocol.
         protocol=rules if checked.seeds is None else replace(rules, seeds=checked.seeds),
-        rows=tuple((cards[encoder], fusers[fusion]) for encoder, fusion in named),
-        datasets=tuple(validate(Dataset, one, f"dataset {one.get('name')}") for one in described)
-        or tuple(datasets.dataset(name) for name in chosen),
+        rows=asked,
+        datasets=tuple(described),
         probe=validate(Probe, base["probe"], f"probe {probe}") if probe else None,
         executor=parse_executor(base["executor"]),
     )
+
+
+def _rows(
+    named: Sequence[tuple[str, str]],
+    chosen: Sequence[Dataset],
+    track: Track,
+    composed: Callable[[str, str], dict[str, Any]],
+) -> tuple[Row, ...]:
+    """The rows named, each encoder and each fuser composed once however many rows it stands in."""
+    cards: dict[str, EncoderCard] = {}
+    fusers: dict[str, Fusion] = {}
+    rows = []
+    for name, fusion in named:
+        by_dataset = {dataset.name: families.choose(name, dataset, track) for dataset in chosen}
+        for encoder in dict.fromkeys(by_dataset.values()):
+            if encoder not in cards or fusion not in fusers:
+                found = composed(encoder, fusion)
+                cards[encoder] = validate(EncoderCard, found["encoder"], f"encoder {encoder}")
+                fusers[fusion] = validate(Fusion, found["fusion"], f"fusion {fusion}")
+        family = families.families().get(name)
+        title = family.title if family else cards[name].title
+        rows.append(Row(name, title, fusers[fusion], {data: cards[one] for data, one in by_dataset.items()}))
+    return tuple(rows)
 
 
 def _known(group: str, name: str, known: Iterable[str]) -> None:
@@ -192,6 +208,14 @@ def _check_override(override: str) -> None:
         raise UserError(f"'{override}' is neither a command nor an override; write key=value, or see --help")
     if key in GROUPS:
         raise UserError(f"'{override}': choose the {key} with --{key}")
+
+
+def _check_family(override: str, rows: Sequence[str]) -> None:
+    if not override.lstrip("+~").startswith("encoder."):
+        return
+    for name in rows:
+        if name in families.families():
+            raise UserError(f"'{override}': the checkpoints of family {name} are fixed; name an encoder to change it")
 
 
 def _literal(value: object) -> str:

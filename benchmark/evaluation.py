@@ -94,6 +94,7 @@ def _write(
             key=run.key,
             run=run,
             title=cell.card.title,
+            rows=store.rows(run.key) | {cell.row: cell.row_title},
             role=cell.card.role,
             task=cell.dataset.task,
             ranked=_is_ranked(cell, resolved.plan),

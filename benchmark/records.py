@@ -7,7 +7,7 @@ its predictions beside it, and validated whenever it is read; reports see nothin
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -151,6 +151,7 @@ class Record:
 
     Attributes:
         title, role: of the encoder's card, for the reports.
+        rows: title by name of the rows it was asked for: its encoder's own, a family's, or both.
         ranked: False for random weights, three or more filled bands, or an unranked protocol.
         flags: what a reader of the number must know, a sentence each.
         predictions_sha256: of `predictions/<key>.npz` beside.
@@ -159,6 +160,7 @@ class Record:
     key: str
     run: Run
     title: str
+    rows: dict[str, str]
     role: Literal["model", "floor", "control"]
     task: Literal["classification", "segmentation"]
     ranked: bool
@@ -199,6 +201,20 @@ class RecordStore:
             raise ValueError(f"record {record.key}: predictions_sha256 is not that of its predictions")
         write_atomically(self.predictions_path(record.key), predictions)
         return write_atomically(self.path(record.key), to_json(record))
+
+    def rows(self, key: str) -> dict[str, str]:
+        """The rows that the record of a run stands in; empty where there is no whole record."""
+        return self.read(key).rows if self.has(key) else {}
+
+    def add_row(self, key: str, name: str, title: str) -> None:
+        """Let a record that is there stand in one more row; nothing else in it changes.
+
+        Raises:
+            UserError: as `read`.
+        """
+        record = self.read(key)
+        if name not in record.rows:
+            write_atomically(self.path(key), to_json(replace(record, rows=record.rows | {name: title})))
 
     def read(self, key: str) -> Record:
         """Read and validate one record.

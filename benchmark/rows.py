@@ -2,17 +2,19 @@
 
 `satdifuser-lw-fixed` is encoder `satdifuser` with the fuser of `configs/fusion/lw-fixed.yaml`. A fuser is named
 there with all its options; which of them the protocol fixes (width, norm groups) is added by `fuser_options`.
+A family (`benchmark.families`) is named like an encoder and is another one on each dataset.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 import configs
+from benchmark import families
 from benchmark.protocol import Protocol
 from decoders.fusion_options import KINDS, Projection, parse
-from encoders import names as encoder_names
 from encoders.errors import UserError, nearest, strict
+from encoders.spec import EncoderCard
 
 Kind = Literal["none", "mean", "concat", "gw", "lw", "moe"]
 
@@ -35,6 +37,21 @@ class Fusion:
     options: dict[str, object]
 
 
+@dataclass(frozen=True)
+class Row:
+    """A row as it was asked for.
+
+    Attributes:
+        name: the encoder's or family's, as on the command line.
+        cards: the encoder by dataset: the same everywhere, except a family's.
+    """
+
+    name: str
+    title: str
+    fusion: Fusion
+    cards: Mapping[str, EncoderCard]
+
+
 def fusion_names() -> list[str]:
     """The fusers there are."""
     return sorted(path.stem for path in (configs.ROOT / "fusion").glob("*.yaml"))
@@ -44,7 +61,8 @@ def split(rows: Sequence[str], fusions: Sequence[str]) -> list[tuple[str, str]]:
     """(encoder, fusion) of each row.
 
     Args:
-        rows: `ENCODER`, which takes each of `fusions`, or `ENCODER-FUSION`, which has its own.
+        rows: `ENCODER`, which takes each of `fusions`, or `ENCODER-FUSION`, which has its own; a family is
+            named as an encoder.
 
     Raises:
         UserError: an unknown encoder or fusion, or a row named twice.
@@ -52,8 +70,8 @@ def split(rows: Sequence[str], fusions: Sequence[str]) -> list[tuple[str, str]]:
     found = []
     for row in rows:
         encoder, _, fusion = row.partition("-")
-        if encoder not in encoder_names():
-            raise UserError(f"no encoder '{encoder}'; {nearest(encoder, encoder_names())}")
+        if encoder not in families.names():
+            raise UserError(f"no encoder '{encoder}'; {nearest(encoder, families.names())}")
         found += [(encoder, name) for name in ([fusion] if fusion else fusions)]
     for encoder, fusion in found:
         if fusion not in fusion_names():

@@ -10,7 +10,8 @@ from benchmark.executor_options import Options
 from benchmark.executors import make
 from benchmark.inputs import ImpossibleError
 from benchmark.places import Places
-from benchmark.work import CellResult, is_done
+from benchmark.records import Run
+from benchmark.work import CellResult, recorded, skipped
 from encoders import checkpoints
 from encoders.errors import UserError
 
@@ -32,7 +33,7 @@ def _state(cell: Cell, places: Places) -> str:
     missing = checkpoints.missing_files(cell.card, places.weights_dir, plan.side)
     if missing:
         return f"waits for weights ({len(missing)} files are missing); {fed}"
-    return f"{'done' if is_done(cell, places) else 'would run'}; {fed}"
+    return f"{'done' if recorded(cell, places) else 'would run'}; {fed}"
 
 
 def sweep(cells: Sequence[Cell], places: Places, executor: Options) -> list[CellResult]:
@@ -49,9 +50,7 @@ def sweep(cells: Sequence[Cell], places: Places, executor: Options) -> list[Cell
         folder.mkdir(parents=True, exist_ok=True)
         remove_litter(folder)
     made = make(executor)
-    results = {
-        cell.label: CellResult(cell, "skipped", "its record is there") for cell in cells if _known_done(cell, places)
-    }
+    results = {cell.label: skipped(cell, runs, places) for cell in cells if (runs := _recorded(cell, places))}
     waiting = grouped([cell for cell in cells if cell.label not in results])
     for group in made.run(waiting, places) if waiting else ():
         for result in group:
@@ -60,11 +59,11 @@ def sweep(cells: Sequence[Cell], places: Places, executor: Options) -> list[Cell
     return [results[cell.label] for cell in cells]
 
 
-def _known_done(cell: Cell, places: Places) -> bool:
+def _recorded(cell: Cell, places: Places) -> tuple[Run, ...]:
     try:
-        return is_done(cell, places)
+        return recorded(cell, places)
     except (UserError, OSError):
-        return False  # what is wrong with it is said where it runs
+        return ()  # what is wrong with it is said where it runs
 
 
 def grouped(cells: Sequence[Cell]) -> list[list[Cell]]:

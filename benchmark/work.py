@@ -13,7 +13,7 @@ from benchmark.atomic import write_atomically
 from benchmark.cells import Cell, Resolved, identify, plan_inputs, resolve
 from benchmark.inputs import ImpossibleError
 from benchmark.places import Places
-from benchmark.records import RecordStore
+from benchmark.records import RecordStore, Run
 from encoders import checkpoints
 from encoders.errors import explain
 
@@ -34,8 +34,8 @@ def failed(cell: Cell, reason: str) -> CellResult:
     return CellResult(cell, "failed", reason)
 
 
-def is_done(cell: Cell, places: Places) -> bool:
-    """Whether all the cell's records are there, as far as can be told without reading data anew.
+def recorded(cell: Cell, places: Places) -> tuple[Run, ...]:
+    """The cell's runs if all their records are there, else none, as far as can be told without reading data anew.
 
     Raises:
         UserError: the cell cannot be planned, or its data or weights are missing.
@@ -43,9 +43,17 @@ def is_done(cell: Cell, places: Places) -> bool:
     plan = plan_inputs(cell)
     data = ingest.fingerprints_if_ingested(cell.dataset, places.data_root, places.ingest_dir, cell.settings.partition)
     if data is None:
-        return False
+        return ()
     weights = checkpoints.weights_sha256(cell.card, places.weights_dir, plan.side)
-    return all(RecordStore(places.output).has(run.key) for run in identify(cell, plan, weights, data))
+    runs = identify(cell, plan, weights, data)
+    return runs if all(RecordStore(places.output).has(run.key) for run in runs) else ()
+
+
+def skipped(cell: Cell, runs: Sequence[Run], places: Places) -> CellResult:
+    """A cell whose records are there: they also stand for its row from now on."""
+    for run in runs:
+        RecordStore(places.output).add_row(run.key, cell.row, cell.row_title)
+    return CellResult(cell, "skipped", "its record is there")
 
 
 def work(group: Sequence[Cell], places: Places) -> list[CellResult]:
@@ -56,7 +64,7 @@ def work(group: Sequence[Cell], places: Places) -> list[CellResult]:
         try:
             resolved = resolve(cell, places)
             if all(RecordStore(places.output).has(run.key) for run in resolved.runs):
-                results[cell.label] = CellResult(cell, "skipped", "its record is there")
+                results[cell.label] = skipped(cell, resolved.runs, places)
             else:
                 waiting.append(resolved)
         except Exception as error:

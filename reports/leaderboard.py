@@ -82,6 +82,7 @@ def _tidy_row(record: Record) -> dict[str, Any]:
     return {
         "title": record.title,
         "encoder": run.encoder,
+        "rows": " ".join(sorted(record.rows)),
         "role": record.role,
         "task": record.task,
         "dataset": run.dataset,

@@ -47,7 +47,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One configured encoder: title (with what tells it from its namesakes), fusion, cells by column."""
+    """An encoder or family: title (with what tells it from its namesakes), name, fusion, cells by column."""
 
     title: str
     encoder: str

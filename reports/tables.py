@@ -1,8 +1,8 @@
 """Which numbers may stand in one table, and what is marked in it.
 
 Records share a table only if they share task, protocol, probe, band track, band names and partition; a column
-holds one dataset with one content and one metric; a row is one configured encoder. Everything that prints a
-table (`leaderboard`, `latex`, `console`) prints one of these.
+holds one dataset with one content and one metric; a row is one configured encoder, or a family whose encoder was
+fixed by dataset. Everything that prints a table (`leaderboard`, `latex`, `console`) prints one of these.
 """
 
 import hashlib
@@ -17,7 +17,8 @@ from reports.table import SECTIONS, Cell, Row, Section, Table
 FLOOR = "imagestats"
 BELOW_FLOOR = "below image statistics, a floor without a network: look at the input card before believing the model"
 
-_ROW_FIELDS = ("encoder", "encoder_version", "encoder_options", "precision", "fusion", "fuser")
+_ENCODER_FIELDS = ("encoder", "encoder_version", "encoder_options")
+_ROW_FIELDS = ("precision", "fusion", "fuser")
 _CELL_FIELDS = ("weights", "inputs", "image_size", "missing_bands")
 
 
@@ -31,8 +32,25 @@ def tables(records: Iterable[Record]) -> list[Table]:
     distinct = {record.key: record for record in records}.values()
     sets: dict[str, list[Record]] = defaultdict(list)
     for record in sorted(distinct, key=lambda record: record.key):
-        sets[_canonical(_settings(record))].append(record)
+        sets[_canonical(_settings(record))] += _by_row(record)
     return [_table(sets[key]) for key in sorted(sets)]
+
+
+def _by_row(record: Record) -> list[Record]:
+    """The record once for each row that it stands in, titled as the row is."""
+    return [replace(record, title=title, rows={name: title}) for name, title in sorted(record.rows.items())]
+
+
+def _name(record: Record) -> str:
+    (name,) = record.rows
+    return name
+
+
+def _fields(record: Record) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What a row has one value of on all datasets, and what differs between datasets as a matter of course."""
+    if _name(record) == record.run.encoder:
+        return (*_ENCODER_FIELDS, *_ROW_FIELDS), _CELL_FIELDS
+    return _ROW_FIELDS, (*_ENCODER_FIELDS, *_CELL_FIELDS)
 
 
 def _settings(record: Record) -> dict[str, str]:
@@ -88,18 +106,19 @@ def _row_groups(records: list[Record], columns: dict[str, str]) -> list[list[Rec
     """Records by row: never two configurations in one cell, seeds apart."""
     rows: dict[str, list[Record]] = defaultdict(list)
     for record in records:
-        rows[_canonical([getattr(record.run, field) for field in _ROW_FIELDS])].append(record)
+        identity = [getattr(record.run, field) for field in _fields(record)[0]]
+        rows[_canonical([_name(record), *identity])].append(record)
     return [group for row in rows.values() for group in _split(row, columns)]
 
 
 def _split(row: list[Record], columns: dict[str, str]) -> list[list[Record]]:
-    # What an encoder is fed differs between datasets as a matter of course; within one it is another row.
+    # What differs between datasets as a matter of course is another row within one.
     cells: dict[str, list[Record]] = defaultdict(list)
     for record in row:
         cells[columns[record.key]].append(record)
     varying = [
         field
-        for field in _CELL_FIELDS
+        for field in _fields(row[0])[1]
         if any(len({_canonical(getattr(r.run, field)) for r in cell}) > 1 for cell in cells.values())
     ]
     groups: dict[str, list[Record]] = defaultdict(list)
@@ -118,7 +137,7 @@ def _titles(groups: list[list[Record]]) -> list[str]:
             if (other[0].title, other[0].run.fusion) == (record.title, record.run.fusion)
         ]  # fmt: skip
         differing: list[str] = []
-        for fields in (_ROW_FIELDS, _CELL_FIELDS):
+        for fields in _fields(record):
             if len({_canonical([getattr(r.run, f) for f in differing]) for r in same}) < len(same):
                 differing += [f for f in fields if len({_canonical(getattr(r.run, f)) for r in same}) > 1]
         told = ", ".join(_told(record, field, same) for field in differing)
@@ -143,7 +162,7 @@ def _row(title: str, group: list[Record], columns: dict[str, str], notes: tuple[
     random = any(has_random_weights(record) for record in group)
     cells = {column: _cell(found, notes) for column, found in by_column.items()}
     first = group[0]
-    return Row(title, first.run.encoder, first.run.fusion, _section(first, random, cells), random, cells)
+    return Row(title, _name(first), first.run.fusion, _section(first, random, cells), random, cells)
 
 
 def _flagged_below_floor(rows: list[Row], notes: tuple[str, ...]) -> tuple[list[Row], tuple[str, ...]]:

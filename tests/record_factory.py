@@ -72,10 +72,12 @@ def make_record(value: float = 0.9, *, half_width: float = 0.02, metric: str = "
         n_train=100,
         n_test=200,
     )
+    title = changes.pop("title", run.encoder.upper())
     record = Record(
         key=run.key,
         run=run,
-        title=changes.pop("title", run.encoder.upper()),
+        title=title,
+        rows={run.encoder: title},
         role="model",
         task="classification",
         ranked=True,

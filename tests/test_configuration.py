@@ -21,7 +21,9 @@ def compose(*overrides: str, **changed: object) -> configuration.Request:
 
 def test_defaults_are_those_of_the_config_files() -> None:
     request = compose()
-    assert [(card, fusion.name) for card, fusion in request.rows] == [(encoders.card("imagestats"), "none")]
+    (row,) = request.rows
+    assert (row.name, row.fusion.name) == ("imagestats", "none")
+    assert row.cards == {"real-chesapeake-patches": encoders.card("imagestats")}
     assert request.protocol.name == "frozen"
     assert request.settings.missing_bands == ("nearest", "mean")
     assert request.settings.bands == "rgb"
@@ -30,7 +32,7 @@ def test_defaults_are_those_of_the_config_files() -> None:
 def test_an_override_into_a_group_reaches_every_choice_of_it() -> None:
     request = compose("batch_size=3", "encoder.options.seed=7", rows=["rcf", "satdifuser_tiny"])
     assert request.settings.batch_size == 3
-    assert [card.options["seed"] for card, _ in request.rows] == [7, 7]
+    assert [card.options["seed"] for row in request.rows for card in row.cards.values()] == [7, 7]
 
 
 @pytest.mark.parametrize(

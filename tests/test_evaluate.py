@@ -111,7 +111,7 @@ def test_the_same_command_again_skips_everything_and_imports_no_framework(demo: 
     assert {path: path.read_bytes() for path in (demo / "results" / "records").iterdir()} == before
 
 
-@pytest.mark.parametrize("what", ["encoders", "datasets", "probes", "protocols"])
+@pytest.mark.parametrize("what", ["encoders", "families", "datasets", "probes", "protocols"])
 def test_lists_import_no_framework(demo: Path, what: str) -> None:
     assert process(demo, MODULES_AFTER, "list", what).stdout.splitlines()[-1] == "False 0"
 

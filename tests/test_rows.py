@@ -86,5 +86,5 @@ def test_an_override_into_the_fusion_reaches_the_run() -> None:
         settings={},
         overrides=["fusion.options.temperature=0.5"],
     )
-    ((_, found),) = request.rows
-    assert fuser_options(found, "classification", request.protocol)["temperature"] == 0.5
+    (row,) = request.rows
+    assert fuser_options(row.fusion, "classification", request.protocol)["temperature"] == 0.5
