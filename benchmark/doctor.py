@@ -1,6 +1,7 @@
 """What is installed, which weights and datasets are found, and the command that brings what is missing."""
 
 import shutil
+from collections import defaultdict
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
@@ -16,6 +17,7 @@ REMEDY = (
     "`evaluate.py fetch dataset NAME --data-root FOLDER` brings it (`all`: 57 GB unpacked), as does "
     f"`{DATA_VARIABLE}=FOLDER uv run geobench-download` (Python 3.12)"
 )
+from encoders.spec import EncoderCard
 
 
 @dataclass(frozen=True)
@@ -59,18 +61,37 @@ def _folders(places: Places) -> list[Finding]:
 
 
 def _weights(places: Places) -> list[Finding]:
-    found = []
-    for name in encoders.names():
-        card = encoders.card(name)
-        for size in (256, 512) if card.weights.files else ():
-            missing = checkpoints.missing_files(card, places.weights_dir, size)
-            if not missing:
-                found.append(Finding("weights", "ok", f"{name} at {size} px in {places.weights_dir}"))
-                continue
-            remedy = checkpoints.how_to_get(card, places.weights_dir, size)
-            text = f"{name} at {size} px: {len(missing)} files, first {missing[0]}; {remedy}"
-            found.append(Finding("weights", "missing", text))
-    return found
+    """For each folder of released weights, a line for the encoders that are there and one for those that are not."""
+    here: dict[str, list[str]] = defaultdict(list)
+    lacking: dict[str, list[EncoderCard]] = defaultdict(list)
+    for card in map(encoders.card, encoders.names()):
+        # One size says it all, unless each has files of its own.
+        by_size = any("{size}" in path for path in card.weights.files)
+        for size in (256, 512) if by_size else (256,) if card.weights.files else ():
+            folder = card.weights.files[0].partition("/")[0]
+            if not checkpoints.missing_files(card, places.weights_dir, size):
+                here[folder].append(f"{card.name} at {size} px" if by_size else card.name)
+            elif card not in lacking[folder]:
+                lacking[folder].append(card)
+    return [
+        *(
+            Finding("weights", "ok", f"{places.weights_dir / folder}: {', '.join(names)}")
+            for folder, names in here.items()
+        ),
+        *(
+            Finding("weights", "missing", f"{places.weights_dir / folder}: {_remedy(cards)}")
+            for folder, cards in lacking.items()
+            if cards
+        ),
+    ]
+
+
+def _remedy(cards: list[EncoderCard]) -> str:
+    """What brings the weights of encoders: a command for those with an address, a place for the others."""
+    fetched = [card.name for card in cards if card.weights.urls or card.weights.archives]
+    by_hand = [f"{card.name} from {card.weights.source}" for card in cards if card.name not in fetched]
+    command = [f"`evaluate.py fetch encoder {','.join(fetched)}`"] if fetched else []
+    return "; ".join([*command, *by_hand])
 
 
 def _datasets(places: Places) -> list[Finding]:

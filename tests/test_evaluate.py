@@ -348,6 +348,20 @@ def test_the_doctor_names_what_is_missing_and_what_brings_it(demo: Path, capsys:
     said = capsys.readouterr().out
     for part in ("torch", "GEO_BENCH_DIR", "geobench-download", "13756199", "13751498"):
         assert part in said
+    assert "satdifuser at 512 px" in said
+    assert "croma_base_optical at" not in said
+    assert said.count("missing") <= 10
+
+
+def test_the_doctor_tells_weights_that_are_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "dofa").mkdir()
+    (tmp_path / "dofa" / "dofav2_vit_base_e150.pth").write_bytes(b"x")
+    assert run(tmp_path, "doctor", "--weights", str(tmp_path)) == 0
+    (line,) = [
+        line.split() for line in capsys.readouterr().out.splitlines() if line.split()[1:2] == ["ok"] and "dofa" in line
+    ]
+    assert line[0] == "weights"
+    assert line[-1] == "dofa_v2_base"
 
 
 @pytest.mark.parametrize(
