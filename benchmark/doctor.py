@@ -11,13 +11,13 @@ from benchmark import datasets
 from benchmark.places import DATA_VARIABLE, HOME_VARIABLE, Places
 from benchmark.provenance import versions
 from encoders import checkpoints
+from encoders.spec import EncoderCard
 
 State = Literal["ok", "missing", "note"]
 REMEDY = (
     "`evaluate.py fetch dataset NAME --data-root FOLDER` brings it (`all`: 57 GB unpacked), as does "
     f"`{DATA_VARIABLE}=FOLDER uv run geobench-download` (Python 3.12)"
 )
-from encoders.spec import EncoderCard
 
 
 @dataclass(frozen=True)
