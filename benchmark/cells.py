@@ -13,7 +13,7 @@ from benchmark.places import Places
 from benchmark.protocol import Protocol
 from benchmark.records import Run
 from benchmark.rows import Fusion, fuser_options
-from encoders import checkpoints, inputs_of
+from encoders import checkpoints, elsewhere, inputs_of
 from encoders.spec import EncoderCard
 
 
@@ -131,7 +131,7 @@ def identify(cell: Cell, plan: InputPlan, weights: dict[str, str], data: dict[st
         adapter=cell.card.adapter,
         encoder_version=cell.card.version,
         encoder_options=cell.card.options,
-        weights=weights,
+        weights=weights | elsewhere.sources(cell.card),
         inputs=plan.describe(),
         image_size=plan.side,
         precision=cell.settings.precision,

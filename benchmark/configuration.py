@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import configs
+import encoders
 from benchmark import datasets, families
 from benchmark.datasets import BandNames, Dataset
 from benchmark.executor_options import Options as ExecutorOptions
@@ -145,7 +146,7 @@ def compose(
     fixed = [f"protocol={protocol}", f"executor={executor}", *([f"probe={probe}"] if probe else []), *options]
 
     def composed(encoder: str, dataset: str, fusion: str) -> dict[str, Any]:
-        return _composed([f"encoder={encoder}", f"dataset={dataset}", f"fusion={fusion}", *fixed], overrides)
+        return _composed([f"encoder={_in_group(encoder)}", f"dataset={dataset}", f"fusion={fusion}", *fixed], overrides)
 
     with _hydra():
         first = families.choose(named[0][0], datasets.dataset(chosen[0]), "rgb")
@@ -190,8 +191,8 @@ def _rows(
                 cards[encoder] = validate(EncoderCard, found["encoder"], f"encoder {encoder}")
                 fusers[fusion] = validate(Fusion, found["fusion"], f"fusion {fusion}")
         family = families.families().get(name)
-        title = family.title if family else cards[name].title
-        rows.append(Row(name, title, fusers[fusion], {data: cards[one] for data, one in by_dataset.items()}))
+        label, title = (name, family.title) if family else (cards[name].name, cards[name].title)
+        rows.append(Row(label, title, fusers[fusion], {data: cards[one] for data, one in by_dataset.items()}))
     return tuple(rows)
 
 
@@ -230,6 +231,18 @@ def _hydra() -> Any:
     from hydra import initialize_config_dir
 
     return initialize_config_dir(str(configs.ROOT.resolve()), version_base="1.3")
+
+
+def _in_group(encoder: str) -> str:
+    """The name of an encoder in Hydra's group, where one that is not built in is put first, card and all."""
+    from dataclasses import asdict
+
+    from hydra.core.config_store import ConfigStore
+
+    card = encoders.card(encoder)
+    if card.name not in encoders.built_in():
+        ConfigStore.instance().store(name=card.name, group="encoder", node=asdict(card))
+    return card.name
 
 
 def _composed(choice: list[str], overrides: Sequence[str]) -> dict[str, Any]:

@@ -67,6 +67,11 @@ def names() -> list[str]:
     return sorted([*encoders.names(), *families()])
 
 
+def is_named(name: str) -> bool:
+    """Whether a name is a family's or an encoder's, wherever the encoder comes from."""
+    return name in families() or encoders.is_named(name)
+
+
 def choose(name: str, dataset: Dataset, track: Track) -> str:
     """The encoder that stands for a family on a dataset; an encoder stands for itself.
 
@@ -74,7 +79,7 @@ def choose(name: str, dataset: Dataset, track: Track) -> str:
         UserError: no such name, or the family has no checkpoint for the dataset.
     """
     if name not in families():
-        if name not in encoders.names():
+        if not encoders.is_named(name):
             raise UserError(f"no encoder '{name}'; {nearest(name, names())}")
         return name
     for choice in families()[name].choices:

@@ -35,7 +35,8 @@ def preview(cell: Cell, places: Places) -> Preview:
     buffer = io.BytesIO()
     picture(plan, transform, train).save(buffer, format="PNG")
     settings = cell.settings
-    name = f"{cell.card.name}-{cell.card.inputs}-{cell.dataset.name}-{settings.bands}-{settings.band_names}.png"
+    inputs = cell.card.inputs if isinstance(cell.card.inputs, str) else "own"
+    name = f"{cell.card.name}-{inputs}-{cell.dataset.name}-{settings.bands}-{settings.band_names}.png"
     path = write_atomically(places.output / "preview" / name, buffer.getvalue())
 
     channels: list[dict[str, object]] = card["channels"]  # type: ignore[assignment]

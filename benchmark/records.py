@@ -25,7 +25,8 @@ class Run:
 
     Attributes:
         encoder, adapter, encoder_version, encoder_options: card name, class behind it, version and resolved options.
-        weights: sha256 by file, or `random` where they are drawn from a seed.
+        weights: sha256 by file, or `random` where they are drawn from a seed; of an encoder of one's own, the
+            sha256 of its code too.
         inputs: resolved channels, one text each (source band, unit, value rule), and the side in pixels.
         precision: dtype of the frozen part.
         data: content fingerprint of each split.

@@ -69,8 +69,8 @@ def split(rows: Sequence[str], fusions: Sequence[str]) -> list[tuple[str, str]]:
     """
     found = []
     for row in rows:
-        encoder, _, fusion = row.partition("-")
-        if encoder not in families.names():
+        encoder, fusion = _parts(row)
+        if not families.is_named(encoder):
             raise UserError(f"no encoder '{encoder}'; {nearest(encoder, families.names())}")
         found += [(encoder, name) for name in ([fusion] if fusion else fusions)]
     for encoder, fusion in found:
@@ -79,6 +79,17 @@ def split(rows: Sequence[str], fusions: Sequence[str]) -> list[tuple[str, str]]:
         if found.count((encoder, fusion)) > 1:
             raise UserError(f"row {encoder}-{fusion} is named twice; name it once")
     return found
+
+
+def _parts(row: str) -> tuple[str, str]:
+    """Encoder and fusion of a row; of libraries and paths the name may hold hyphens, so only a fuser's name ends it."""
+    for name in sorted(fusion_names(), key=len, reverse=True):
+        if row.endswith(f"-{name}") and row not in families.names():
+            return row.removesuffix(f"-{name}"), name
+    if families.is_named(row):
+        return row, ""
+    encoder, _, fusion = row.partition("-")
+    return encoder, fusion
 
 
 def fuser_options(fusion: Fusion, task: str, protocol: Protocol) -> dict[str, object]:

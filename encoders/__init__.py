@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 import configs
+from encoders import elsewhere
 from encoders.bands import Band
 from encoders.errors import UserError, nearest, validate
 from encoders.spec import EncoderCard, InputSpec
@@ -30,25 +31,53 @@ ADAPTERS = {
     "satdifuser": "encoders.satdifuser:SatDiFuser",
     "satlas": "encoders.satlas:Satlas",
     "satmae": "encoders.satmae:SatMAE",
+    "timm": "encoders.libraries:TimmModel",
+    "torchgeo": "encoders.libraries:TorchGeoModel",
 }
 """Adapter name -> where its class stands; a name is imported when it is built, not before."""
+LIBRARIES = ("timm:", "torchgeo:")
+"""What stands before a library's own name of a model."""
+
+
+def built_in() -> list[str]:
+    """The encoders of this project, one YAML each in `configs/encoder/`."""
+    return sorted(path.stem for path in (configs.ROOT / "encoder").glob("*.yaml"))
 
 
 def names() -> list[str]:
-    """The encoders there are, one YAML each in `configs/encoder/`."""
-    return sorted(path.stem for path in (configs.ROOT / "encoder").glob("*.yaml"))
+    """The encoders that can be listed: built in, or offered by installed packages."""
+    return sorted({*built_in(), *elsewhere.installed()})
+
+
+def is_named(name: str) -> bool:
+    """Whether `card` knows where to look: a name of `names()`, a library's model or a path of a YAML file."""
+    return name.startswith(LIBRARIES) or name.endswith(elsewhere.SUFFIXES) or name in names()
 
 
 def card(name: str) -> EncoderCard:
     """An encoder's passport.
 
+    Args:
+        name: of `names()`, `timm:NAME`, `torchgeo:FACTORY:WEIGHTS`, or the path of a YAML file of one's own.
+
     Raises:
-        UserError: no such encoder; names the nearest.
+        UserError: no such encoder; names the nearest. Or a file that is no passport, or a library that is missing.
     """
+    if name.startswith(LIBRARIES):
+        library, _, model = name.partition(":")
+        found: EncoderCard = import_module("encoders.library_cards").card(library, model)
+        return found
+    if name.endswith(elsewhere.SUFFIXES):
+        own = elsewhere.card_of(Path(name))
+        if own.name in names():
+            raise UserError(f"{name}: 'name' is {own.name}, which is another encoder's; give yours a name of its own")
+        return own
     path = configs.ROOT / "encoder" / f"{name}.yaml"
-    if name not in names():
-        raise UserError(f"no encoder '{name}'; {nearest(name, names())}")
-    return validate(EncoderCard, yaml.safe_load(path.read_text()), f"configs/encoder/{path.name}")
+    if name in built_in():
+        return validate(EncoderCard, yaml.safe_load(path.read_text()), f"configs/encoder/{path.name}")
+    if name in elsewhere.installed():
+        return elsewhere.installed_card(name)
+    raise UserError(f"no encoder '{name}'; {nearest(name, names())}")
 
 
 def input_spec(name: str) -> InputSpec:
@@ -68,9 +97,10 @@ def inputs_of(passport: EncoderCard) -> InputSpec:
     """What an encoder wants to be fed: its input profile, at its own image size if it has one.
 
     Raises:
-        UserError: no such profile.
+        UserError: no such profile, or a key or value that cannot be in one.
     """
-    spec, side = input_spec(passport.inputs), passport.image_size
+    given, side = passport.inputs, passport.image_size
+    spec = input_spec(given) if isinstance(given, str) else validate(InputSpec, given, f"{passport.name}: inputs")
     return spec if side is None else replace(spec, image_size=side, segmentation_size=side)
 
 
@@ -85,7 +115,7 @@ def build(
     """Build a frozen encoder, ready to call.
 
     Args:
-        encoder: a name (`configs/encoder/NAME.yaml`) or a card whose options were changed.
+        encoder: a name as `card` takes it, or a card whose options were changed.
         bands: what the C input channels hold, for encoders that take any; default the bands it was trained on.
         image_size: side in pixels of the images to come; default the encoder's own.
         weights_dir: folder that holds the released weights.
@@ -95,12 +125,9 @@ def build(
         UserError: unknown encoder or option, or weights that are missing or damaged.
     """
     passport = card(encoder) if isinstance(encoder, str) else encoder
-    if passport.adapter not in ADAPTERS:
-        raise UserError(f"{passport.name}: unknown adapter '{passport.adapter}'; {nearest(passport.adapter, ADAPTERS)}")
-    module, _, cls = ADAPTERS[passport.adapter].partition(":")
     spec = inputs_of(passport)
     side = image_size or spec.side(256)
-    built: Encoder = getattr(import_module(module), cls).from_card(
+    built: Encoder = _class_of(passport).from_card(
         passport,
         spec,
         bands=spec.usual_bands() if bands is None else tuple(bands),
@@ -109,3 +136,12 @@ def build(
         precision=precision,
     )
     return built
+
+
+def _class_of(passport: EncoderCard) -> Any:
+    if passport.home:
+        return elsewhere.load_class(passport)
+    if passport.adapter not in ADAPTERS:
+        raise UserError(f"{passport.name}: unknown adapter '{passport.adapter}'; {nearest(passport.adapter, ADAPTERS)}")
+    module, _, cls = ADAPTERS[passport.adapter].partition(":")
+    return getattr(import_module(module), cls)

@@ -159,20 +159,21 @@ class EncoderCard:
 
     Attributes:
         name: the name on the command line.
-        adapter: which class puts it behind the interface (`encoders.ADAPTERS`).
-        inputs: the file in `configs/inputs/` that says what it is fed.
+        adapter: which class puts it behind the interface (`encoders.ADAPTERS`), or `module:Class` of one's own.
+        inputs: the file in `configs/inputs/` that says what it is fed, or the keys of an `InputSpec` themselves.
         options: arguments of the adapter's constructor.
         image_size: side in pixels it is fed whatever the task, where it isn't what `inputs` says.
         version: raised by hand whenever the same image would give other numbers; part of a run's key.
         role: `model`, `floor` (a trivial baseline) or `control` (an ablated model).
         parameters: number of frozen parameters at full size; None if it depends on the input.
         pretraining_overlap: datasets of the benchmark whose imagery the model may have seen.
+        home: folder of the YAML file of an encoder of one's own (`encoders.elsewhere`); empty for the others.
     """
 
     name: str
     title: str
     adapter: str
-    inputs: str
+    inputs: str | dict[str, object]
     version: int
     licence: str
     role: Literal["model", "floor", "control"] = "model"
@@ -183,6 +184,7 @@ class EncoderCard:
     image_size: int | None = None
     weights: Weights = field(default_factory=Weights)
     options: dict[str, object] = field(default_factory=dict)
+    home: str = ""
 
 
 @dataclass(frozen=True)
