@@ -28,26 +28,25 @@ def weighted(
     image_size: int,
     weights_dir: Path | None,
     precision: str,
+    constants: bool = False,
 ) -> M:
     """The model `make` builds, with the weights a card names: drawn from `seed`, or those of its one released file.
 
     Args:
         read: named tensors of the file and the model -> the model's own names; what the file is known to hold
             beyond the model is left out, anything else stays and is refused.
+        constants: whether the model holds some that no file does, so that it cannot be made on the meta device.
 
     Raises:
         UserError: an unknown precision, or a file that is missing, damaged or of another model.
     """
     dtype = dtype_of(card, precision)
-    if card.weights.random:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = make()
-    else:
-        ((_, path),) = find(card, weights_dir, image_size).items()
-        with torch.device("meta"):
-            model = make()
-        fit(model, read(load_tensors(path), model), path)
+    released = None if card.weights.random else next(iter(find(card, weights_dir, image_size).values()))
+    with torch.random.fork_rng(devices=[]), torch.device("meta" if released and not constants else "cpu"):
+        torch.manual_seed(seed)
+        model = make()
+    if released:
+        fit(model, read(load_tensors(released), model), released)
     return model.to(dtype)
 
 

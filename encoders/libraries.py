@@ -1,0 +1,201 @@
+"""Models of timm, and of torchgeo where it builds on timm, behind the encoder interface.
+
+Feature maps are those of timm's `forward_intermediates` (stages of a convolutional network, blocks of a
+transformer, without final norm); the embedding is the vector the model gives its own classifier.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from encoders.assembly import taps, weighted
+from encoders.bands import Band
+from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level
+from encoders.errors import UserError, strict, validate
+from encoders.library_cards import library
+
+CLASSIFIERS = ("fc.", "head.")
+"""Of torchgeo's ResNets and transformers."""
+UNTRAINED = ("norm.weight", "norm.bias")
+"""What torchgeo's files of transformers may lack (`KEYS` in its models/vit.py)."""
+
+
+@strict
+@dataclass(frozen=True)
+class Options:
+    """Options of both adapters, `options` of a card.
+
+    Attributes:
+        architecture: the library's name of the model.
+        weights: torchgeo's name of the weights, which decides the number of bands; of timm's models empty.
+        layers: stages or blocks read as maps, counted from 0; None for the usual ones (`encoders.assembly.TAPS`).
+        seed: of drawn weights.
+        arguments: handed on to the library's constructor, such as `res` of Scale-MAE.
+    """
+
+    architecture: str
+    weights: str = ""
+    layers: tuple[int, ...] | None = None
+    seed: int = 42
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+class TimmModel(Encoder):
+    """A model of timm's."""
+
+    def __init__(self, card: EncoderCard, inputs: InputSpec, network: nn.Module, options: Options, side: int) -> None:
+        """Put a network behind the interface; `from_card` makes it.
+
+        Args:
+            side: of the images to come, in pixels; one empty image is looked at to learn the maps' shapes.
+
+        Raises:
+            UserError: the network has no stages, not those asked for, or does not take images of that size.
+        """
+        super().__init__()
+        self.card, self.inputs = card, inputs
+        stages = getattr(network, "feature_info", None)
+        if not stages or not hasattr(network, "forward_intermediates"):
+            raise UserError(
+                f"{card.name}: the library gives no feature maps of this model; write an encoder of your own "
+                "(docs/add-your-encoder.md)"
+            )
+        self._read = taps(options.layers, len(stages), f"{card.name}: options")
+        self.network = network
+        self.channels = len(inputs.usual_bands())
+        maps, embedding = self._first_look(side)
+        found = [
+            (int(stages[i]["reduction"]), (str(stages[i]["module"]), one.shape[1]))
+            for i, one in zip(self._read, maps, strict=True)
+        ]
+        self.levels = tuple(
+            Level(stride, tuple(module for _, module in group))
+            for stride, group in itertools.groupby(found, key=lambda one: one[0])
+        )
+        self.embedding_dim = embedding.shape[1]
+
+    @classmethod
+    def from_card(
+        cls,
+        card: EncoderCard,
+        inputs: InputSpec,
+        *,
+        bands: Sequence[Band],
+        image_size: int,
+        weights_dir: Path | None,
+        precision: str,
+    ) -> Self:
+        """The encoder a card describes: released weights from `weights_dir`, or drawn ones.
+
+        Raises:
+            UserError: other bands than the model's, an option, size or precision that cannot be, or weights that
+                are missing, damaged or not this model's.
+        """
+        options = validate(Options, card.options, f"{card.name}: options")
+        wanted = len(inputs.usual_bands())
+        if len(bands) != wanted:
+            raise UserError(f"{card.name}: the model looks at {wanted} bands, not at {len(bands)}; use bands=authors")
+        network = weighted(
+            card,
+            lambda: cls._made(card, options),
+            read=cls._own_names,
+            seed=options.seed,
+            image_size=image_size,
+            weights_dir=weights_dir,
+            precision=precision,
+            # The libraries' constants are no part of their files.
+            constants=True,
+        )
+        return cls(card, inputs, network, options, image_size)
+
+    @classmethod
+    def _made(cls, card: EncoderCard, options: Options) -> nn.Module:
+        try:
+            return cls._make(options)
+        except (TypeError, ValueError, AssertionError) as error:
+            why = " ".join(str(error).split())
+            raise UserError(
+                f"{card.name}: the library cannot make it ({why}); correct options.arguments or choose another model"
+            ) from None
+
+    @staticmethod
+    def _make(options: Options) -> nn.Module:
+        """The library's network with drawn weights, without its classifier."""
+        made: nn.Module = library("timm").create_model(
+            options.architecture, **({"pretrained": False, "num_classes": 0} | options.arguments)
+        )
+        return made
+
+    @staticmethod
+    def _own_names(state: Mapping[str, Tensor], network: nn.Module) -> Mapping[str, Tensor]:
+        """A file's tensors without those of the classifier, whose names timm knows."""
+        about: Any = getattr(network, "pretrained_cfg", None) or {}
+        named = about.get("classifier") or ()
+        surplus = tuple(f"{head}." for head in ((named,) if isinstance(named, str) else named))
+        return {name: tensor for name, tensor in state.items() if not (surplus and name.startswith(surplus))}
+
+    def _first_look(self, side: int) -> tuple[list[Tensor], Tensor]:
+        """Maps and embedding of one empty image, after the network was set to its size if it must be."""
+        network: Any = self.network
+        empty = torch.zeros(1, self.channels, side, side, dtype=next(network.parameters()).dtype)
+        try:
+            return self._look(empty)
+        except UserError:
+            if not hasattr(network, "set_input_size"):
+                raise
+        # timm's own way: position tables are resampled.
+        network.set_input_size((side, side))
+        maps, embedding = self._look(empty)
+        patch = network.feature_info[0]["reduction"]
+        if side % patch:
+            raise UserError(
+                f"{self.card.name}: images of {side} pixels are not whole patches of {patch}; "
+                f"set encoder.image_size to {side // patch * patch}"
+            )
+        return maps, embedding
+
+    def _body(self, stem: Tensor) -> Features:
+        maps, embedding = self._look(stem.to(next(self.network.parameters()).dtype))
+        grids = itertools.groupby(maps, key=lambda one: one.shape[-2:])
+        levels = [torch.cat(list(group), dim=1)[:, None].float() for _, group in grids]
+        return Features(tuple(levels), embedding.float())
+
+    @torch.no_grad()
+    def _look(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        network: Any = self.network
+        try:
+            last, maps = network.forward_intermediates(images, indices=list(self._read), output_fmt="NCHW")
+        except (AssertionError, ValueError, RuntimeError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            size, why = " x ".join(map(str, images.shape[-2:])), " ".join(str(error).split())
+            raise UserError(
+                f"{self.card.name}: does not take images of {size} pixels ({why}); "
+                "set encoder.image_size to a size it takes"
+            ) from None
+        return maps, network.forward_head(last, pre_logits=True)
+
+
+class TorchGeoModel(TimmModel):
+    """A model of torchgeo's that is one of timm's, for other bands."""
+
+    @staticmethod
+    def _make(options: Options) -> nn.Module:
+        """The library's network with drawn weights for the bands of its published ones, without its classifier."""
+        models = library("torchgeo.models")
+        meta = models.get_model_weights(options.architecture)[options.weights].meta
+        told = {key: meta[key] for key in ("in_chans", "img_size") if key in meta}
+        made: nn.Module = models.get_model(options.architecture, **(told | {"num_classes": 0} | options.arguments))
+        return made
+
+    @staticmethod
+    def _own_names(state: Mapping[str, Tensor], network: nn.Module) -> Mapping[str, Tensor]:
+        """A file's tensors without a classifier's; a last norm that it lacks stays the identity, as in torchgeo."""
+        kept = {name: tensor for name, tensor in state.items() if not name.startswith(CLASSIFIERS)}
+        fresh = network.state_dict()
+        return {name: fresh[name] for name in UNTRAINED if name in fresh} | kept

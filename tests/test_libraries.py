@@ -1,0 +1,308 @@
+"""Models of timm and torchgeo behind the interface: their own features, scaling and weights files; no network."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+import configs
+import encoders
+import evaluate
+from benchmark import datasets, inputs
+from encoders.errors import UserError, validate
+from encoders.spec import EncoderCard, InputSpec
+
+timm = pytest.importorskip("timm", reason="timm is not installed (extra `timm`)")
+NET = "timm:resnet18.a1_in1k"
+VIT = "timm:vit_tiny_patch16_224.augreg_in21k_ft_in1k"
+
+
+@pytest.fixture(autouse=True)
+def frozen_generator() -> Iterator[None]:
+    """Drawing weights leaves the caller's random state alone."""
+    state = torch.get_rng_state()
+    yield
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def card(name: str, random: bool = True, **options: Any) -> EncoderCard:
+    passport = encoders.card(name)
+    weights = replace(passport.weights, random=random)
+    return replace(passport, weights=weights, options=passport.options | options)
+
+
+def torchgeo_card(name: str, random: bool = True) -> EncoderCard:
+    pytest.importorskip("torchgeo.models", reason="torchgeo is not installed (extra `torchgeo`)")
+    return card(name, random)
+
+
+def images(channels: int, side: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(2, channels, side, side, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("name", ["resnet18.a1_in1k", "mobilenetv3_small_050.lamb_in1k"])
+def test_features_are_those_of_timm(name: str) -> None:
+    encoder = encoders.build(card(f"timm:{name}"))
+    with torch.random.fork_rng():
+        torch.manual_seed(42)
+        reference = timm.create_model(name, num_classes=0).eval()
+        torch.manual_seed(42)
+        stages = timm.create_model(name, features_only=True, out_indices=(1, 2, 3, 4))
+    stages.load_state_dict(reference.state_dict(), strict=False)
+    batch = images(3, 96)
+    features = encoder(batch)
+    with torch.no_grad():
+        assert torch.equal(features.embedding, reference(batch))
+        for given, expected in zip(features.maps, stages.eval()(batch), strict=True):
+            assert torch.equal(given[:, 0], expected)
+    assert [level.stride for level in encoder.levels] == [4, 8, 16, 32]
+    assert encoder.embedding_dim == features.embedding.shape[1]
+
+
+def test_blocks_of_a_transformer_are_one_level_and_its_embedding_is_what_its_classifier_gets() -> None:
+    encoder = encoders.build(card(VIT))
+    (level,) = encoder.levels
+    assert (level.stride, [name for name, _ in level.modules]) == (
+        16,
+        ["blocks.3", "blocks.5", "blocks.7", "blocks.11"],
+    )
+    batch = images(3, 224)
+    features = encoder(batch)
+    network: Any = encoder.network
+    with torch.no_grad():
+        tokens = network.blocks[:4](network.norm_pre(network._pos_embed(network.patch_embed(batch))))[:, 1:]
+        assert torch.equal(features.embedding, network(batch))
+    assert torch.allclose(features.maps[0][:, 0, :192], tokens.transpose(1, 2).unflatten(2, (14, 14)), atol=1e-5)
+
+
+def test_layers_seed_and_precision_are_the_users() -> None:
+    encoder = encoders.build(card(NET, layers=[1, 3], seed=7), precision="bfloat16")
+    assert [level.stride for level in encoder.levels] == [4, 16]
+    assert next(encoder.parameters()).dtype == torch.bfloat16
+    features = encoder(images(3, 64))
+    assert features.maps[0].dtype == features.embedding.dtype == torch.float32
+    full = encoders.build(card(NET, layers=[1, 3], seed=7))
+    assert torch.allclose(features.embedding, full(images(3, 64)).embedding, rtol=0.1, atol=0.05)
+    other = encoders.build(card(NET, layers=[1, 3], seed=8))
+    assert not torch.allclose(other(images(3, 64)).embedding, full(images(3, 64)).embedding, atol=0.05)
+
+
+def test_same_image_same_features_in_any_batch() -> None:
+    encoder = encoders.build(card(NET))
+    batch = images(3, 64)
+    assert torch.allclose(encoder(batch).embedding[:1], encoder(batch[:1]).embedding, rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_of_built_in_size_takes_other_whole_patches() -> None:
+    encoder = encoders.build(replace(card(VIT), image_size=64))
+    assert encoder(images(3, 64)).maps[0].shape == (2, 1, 768, 4, 4)
+    with pytest.raises(
+        UserError, match=r"does not take images of 224 x 224 pixels .*; set encoder\.image_size to a size"
+    ):
+        encoder(images(3, 224))
+    with pytest.raises(
+        UserError, match=r"images of 70 pixels are not whole patches of 16; set encoder\.image_size to 64"
+    ):
+        encoders.build(card(VIT), image_size=70)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_a_released_file_is_read_without_its_classifier(suffix: str, tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    with torch.random.fork_rng():
+        released = timm.create_model("resnet18.a1_in1k").eval()
+    path = tmp_path / "timm" / f"resnet18.a1_in1k{suffix}"
+    path.parent.mkdir()
+    state = released.state_dict()
+    save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
+    encoder = encoders.build(card(NET, random=False), weights_dir=tmp_path)
+    batch = images(3, 64)
+    with torch.no_grad():
+        expected = released.forward_head(released.forward_features(batch), pre_logits=True)
+    assert torch.equal(encoder(batch).embedding, expected)
+
+    del state["layer1.0.conv1.weight"]
+    state["surplus.weight"] = torch.zeros(1)
+    save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
+    with pytest.raises(UserError, match=r"missing: layer1\.0\.conv1\.weight; unexpected: surplus\.weight"):
+        encoders.build(card(NET, random=False), weights_dir=tmp_path)
+
+
+def test_a_missing_file_names_the_librarys_own_address(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"timm/resnet18\.a1_in1k\.safetensors or .*huggingface\.co/timm/resnet18\.a1_in1k"
+    ):
+        encoders.build(card(NET, random=False), weights_dir=tmp_path)
+
+
+def test_a_name_without_tag_is_the_librarys_default_and_is_recorded_whole() -> None:
+    assert encoders.card("timm:resnet18") == encoders.card(NET)
+    assert encoders.card(NET).licence == "apache-2.0"
+    assert encoders.card(NET).paper == "arXiv 2110.00476"
+
+
+def test_pictures_are_made_by_the_rules_of_satmae_then_scaled_with_the_models_constants() -> None:
+    ours = encoders.inputs_of(encoders.card(NET))
+    profile = validate(InputSpec, yaml.safe_load((configs.ROOT / "inputs" / "satmae_rgb.yaml").read_text()), "profile")
+    assert ours.bands == profile.bands
+    for mine, theirs in zip(ours.rules[:4], profile.rules[:4], strict=True):
+        assert (mine.unit, mine.note) == (theirs.unit, theirs.note)
+        assert mine.steps[:-1] == theirs.steps[:-1]
+        assert mine.steps[-1].mean | {"TCI_G": 0.456, "green": 0.456} == mine.steps[-1].mean
+        assert mine.steps[-1].std["TCI_B"] == mine.steps[-1].std["blue"] == 0.225
+
+
+@pytest.mark.parametrize(
+    ("name", "segmentation"), [(NET, "256_or_512"), (VIT, 224), ("timm:vit_small_patch14_dinov2.lvd142m", 518)]
+)
+def test_a_model_of_built_in_size_is_fed_that_size(name: str, segmentation: object) -> None:
+    assert encoders.inputs_of(encoders.card(name)).segmentation_size == segmentation
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("timm:resnt18", "timm has no model 'resnt18'; did you mean resnet18"),
+        ("timm:resnet18.a1_in1", r"timm has no model 'resnet18.a1_in1'; did you mean resnet18\.a1_in1k"),
+        ("timm:", "timm has no model ''; the library's list_models"),
+    ],
+)
+def test_an_unknown_name_names_the_nearest(name: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        encoders.card(name)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"layers": [9]}, "'layers' is \\[9\\]; name some of 0 to 4"),
+        ({"layer": [1]}, "unknown key 'layer'; did you mean layers"),
+        ({"arguments": {"no_such": 1}}, "the library cannot make it .*no_such.*; correct options.arguments"),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        encoders.build(card(NET, **options))
+
+
+def test_a_library_that_is_missing_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "timm", None)
+    with pytest.raises(UserError, match=r"need the library timm, .*satdifuser-bench\[timm\]"):
+        encoders.card(NET)
+
+
+def test_drawn_weights_run_from_the_command_line_and_are_never_ranked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SATDIFUSER_BENCH_HOME", str(tmp_path))
+    command = [
+        "--encoder",
+        NET,
+        "--dataset",
+        "real-chesapeake-patches",
+        "--protocol",
+        "smoke",
+        "--output",
+        str(tmp_path / "r"),
+    ]
+    overrides = ["encoder.weights.random=true", "encoder.image_size=32", "encoder.options.layers=[1,2]"]
+    assert evaluate.main([*command, *overrides]) == 0
+    (record,) = (tmp_path / "r" / "records").iterdir()
+    text = record.read_text()
+    assert '"ranked": false' in text
+    assert "random weights" in text
+
+
+def test_torchgeos_weights_say_bands_scale_and_file() -> None:
+    passport = torchgeo_card("torchgeo:resnet18:SENTINEL2_ALL_MOCO", random=False)
+    file = "torchgeo/resnet18_sentinel2_all_moco-59bfdff9.pth"
+    assert passport.weights.files == (file,)
+    assert passport.weights.sha256 == {file: "59bfdff9"}
+    assert passport.weights.urls[file].endswith("resnet18_sentinel2_all_moco-59bfdff9.pth")
+    # m-eurosat has all thirteen bands; torchgeo divides digital numbers by 10,000.
+    plan = inputs.plan(datasets.dataset("m-eurosat"), encoders.inputs_of(passport), missing_bands=("zero_raw",))
+    assert {channel.describe().partition("| ")[2] for channel in plan.channels} == {"divide by=10000.0"}
+    assert [channel.wanted.name for channel in plan.channels][:9] == [*(f"B0{i}" for i in range(1, 9)), "B8A"]
+
+
+@pytest.mark.parametrize(
+    ("name", "dataset", "rule"),
+    [
+        # SeCo's scale of 8-bit pictures, then ImageNet's (torchgeo resnet.py).
+        ("resnet18:SENTINEL2_RGB_SECO", "m-eurosat", "true_colour white=3558.0 | zscore(fixed) mean=3.0 std=85.0 | divide by=0.00392"),
+        ("resnet18:SENTINEL2_RGB_MOCO", "m-eurosat", "divide by=10000.0"),
+        ("resnet50:FMOW_RGB_GASSL", "m-pv4ger", "divide by=255.0 | zscore(fixed) mean=0.485 std=0.229"),
+        ("vit_small_patch14_dinov2:SENTINEL1_GRD_SOFTCON", "m-so2sat", "decibel | zscore(fixed) mean=-12.59 std=5.26"),
+        ("resnet50:SENTINEL2_ALL_SOFTCON", "m-bigearthnet", "zscore(fixed) mean=1612.9 std=791.0"),
+    ],
+)  # fmt: skip
+def test_torchgeos_normalisations_become_value_rules(name: str, dataset: str, rule: str) -> None:
+    passport = torchgeo_card(f"torchgeo:{name}")
+    plan = inputs.plan(datasets.dataset(dataset), encoders.inputs_of(passport))
+    first = next(channel for channel in plan.channels if channel.stored or channel.filled)
+    assert rule in first.describe()
+
+
+def test_torchgeos_model_looks_at_the_bands_of_its_weights() -> None:
+    encoder = encoders.build(torchgeo_card("torchgeo:vit_small_patch16_224:SENTINEL1_GRD_MAE"), image_size=32)
+    assert encoder.channels == 2
+    assert encoder(images(2, 32)).maps[0].shape == (2, 1, 4 * 384, 2, 2)
+    with pytest.raises(UserError, match="the model looks at 2 bands, not at 1"):
+        encoders.build(
+            torchgeo_card("torchgeo:vit_small_patch16_224:SENTINEL1_GRD_MAE"), bands=encoder.inputs.usual_bands()[:1]
+        )
+
+
+def test_torchgeos_file_may_lack_the_last_norm_and_hold_a_classifier(tmp_path: Path) -> None:
+    models = pytest.importorskip("torchgeo.models", reason="torchgeo is not installed (extra `torchgeo`)")
+    with torch.random.fork_rng():
+        released = models.vit_small_patch16_224(in_chans=2).eval()
+    kept = {name: tensor for name, tensor in released.state_dict().items() if not name.startswith("norm.")}
+    assert any(name.startswith("head.") for name in kept)
+    (tmp_path / "torchgeo").mkdir()
+    torch.save(kept, tmp_path / "torchgeo" / "B2_vits16_mae_ep99_enc.pth")
+    passport = torchgeo_card("torchgeo:vit_small_patch16_224:SENTINEL1_GRD_MAE", random=False)
+    encoder = encoders.build(passport, weights_dir=tmp_path)
+    batch = images(2, 224)
+    with torch.no_grad():
+        expected = released.forward_head(released.forward_features(batch), pre_logits=True)
+    assert torch.equal(encoder(batch).embedding, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnet19:X", "torchgeo has no model 'resnet19'; did you mean resnet18"),
+        (
+            "resnet18:SENTINEL2_RGB_MOC",
+            "torchgeo:resnet18: no weights 'SENTINEL2_RGB_MOC'; did you mean SENTINEL2_RGB_MOCO",
+        ),
+        ("resnet18", "torchgeo:resnet18: no weights ''; choose from"),
+        ("dofa_small_patch16_224:X", "torchgeo publishes no weights of 'dofa_small_patch16_224'"),
+        ("resnet18:LANDSAT_TM_TOA_MOCO", "no dataset of the benchmark holds its bands"),
+        ("satclip:SATCLIP_VIT16_L40", "torchgeo does not say how its images are scaled"),
+        ("croma_base:CROMA_VIT", "is built in; choose croma_base_joint or croma_base_optical or croma_base_sar"),
+    ],
+)
+def test_a_model_of_torchgeo_that_cannot_be_had_is_one_sentence(name: str, message: str) -> None:
+    pytest.importorskip("torchgeo.models", reason="torchgeo is not installed (extra `torchgeo`)")
+    with pytest.raises(UserError, match=message):
+        encoders.card(f"torchgeo:{name}")
+
+
+def test_what_torchgeo_and_we_hold_is_run_by_ours() -> None:
+    torchgeo_card("torchgeo:resnet18:SENTINEL2_RGB_MOCO")
+    assert encoders.card("torchgeo:dofa_base_patch16_224:DOFA_MAE") == encoders.card("dofa_v1_base")
+    assert encoders.card("torchgeo:swin_v2_t:SENTINEL2_SI_RGB_SATLAS") == encoders.card("satlas_s2_swint_si_rgb")
+
+
+def test_a_model_without_stages_is_one_sentence() -> None:
+    with pytest.raises(
+        UserError, match="the library gives no feature maps of this model; write an encoder of your own"
+    ):
+        encoders.build(torchgeo_card("torchgeo:unet:SENTINEL2_2CLASS_FTW"), image_size=32)
