@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from benchmark.places import Places
 
 DEMO = (
-    ("imagestats,rcf,satdifuser_tiny", "real-chesapeake-patches", "frozen"),
+    (
+        "imagestats,rcf,satdifuser_tiny,croma:tiny,dofa:tiny,satmae:tiny,satlas:tiny",
+        "real-chesapeake-patches",
+        "frozen",
+    ),
     ("imagestats,satdifuser_tiny-gw", "real-neontree-crops", "demo"),
 )
 """Rows, dataset and protocol of the bundled samples: the protocol runs on a CPU in a minute."""

@@ -38,10 +38,12 @@ class Profile:
 
 
 def profiles() -> list[Profile]:
-    """Every input profile that an encoder uses, by name."""
+    """Every input profile of `configs/inputs/` that an encoder uses, by name."""
     alike: dict[str, list[str]] = defaultdict(list)
     for name in encoders.names():
-        alike[encoders.card(name).inputs].append(name)
+        given = encoders.card(name).inputs
+        if isinstance(given, str):
+            alike[given].append(name)
     return [Profile(name, encoders.input_spec(name), tuple(alike[name])) for name in sorted(alike)]
 
 

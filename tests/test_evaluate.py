@@ -67,9 +67,13 @@ SHORT = ("protocol.linear_c.low=1e-4", "protocol.linear_c.high=1", "protocol.lin
 MODULES_AFTER = "import sys, evaluate; code = evaluate.main(sys.argv[1:]); print('torch' in sys.modules, code)"
 
 
-def test_the_demo_evaluates_three_encoders_on_real_images(demo: Path) -> None:
-    records = {record.run.encoder: record for record in RecordStore(demo / "results")}
-    assert sorted(records) == ["imagestats", "rcf", "satdifuser_tiny"]
+DEMO_ROWS = ["croma:tiny", "dofa:tiny", "imagestats", "rcf", "satdifuser_tiny", "satlas:tiny", "satmae:tiny"]
+
+
+def test_the_demo_evaluates_every_family_and_the_floors_on_real_images(demo: Path) -> None:
+    records = {row: record for record in RecordStore(demo / "results") for row in record.rows}
+    assert sorted(records) == DEMO_ROWS
+    assert records["satlas:tiny"].run.encoder == "satlas_tiny_aerial"
     for record in records.values():
         assert record.score.n_test == 51
         assert record.score.n_groups > 1
@@ -107,7 +111,7 @@ def test_the_same_command_again_skips_everything_and_imports_no_framework(demo: 
     arguments = (*DEMO, "--output", str(demo / "results"), "--device", "cpu")
     done = process(demo, MODULES_AFTER, *arguments)
     assert done.stdout.splitlines()[-1] == "False 0", done.stderr
-    assert "3 were there before" in done.stderr
+    assert f"{len(DEMO_ROWS)} were there before" in done.stderr
     assert {path: path.read_bytes() for path in (demo / "results" / "records").iterdir()} == before
 
 

@@ -1,0 +1,90 @@
+"""Every cell of the matrix is run, footnoted or refused with its reason: tiny models on made-up images, end to end.
+
+The default takes one dataset of each sensor; `SATDIFUSER_BENCH_MATRIX=all` takes all twelve.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmark import configuration, datasets, families, inputs, matrix, synthetic
+from benchmark.cells import Cell, cells, plan_inputs
+from benchmark.evaluation import _is_ranked
+from benchmark.places import Places
+from benchmark.records import Record, RecordStore
+from benchmark.sweep import sweep
+from encoders.errors import UserError
+
+WHOLE = os.environ.get("SATDIFUSER_BENCH_MATRIX") == "all"
+DATASETS = datasets.select("all") if WHOLE else ["m-so2sat", "m-forestnet", "m-pv4ger"]
+TINY = [name for name in families.families() if name.endswith(families.TINY)]
+PICKY = ["croma_tiny_joint", "satlas_tiny_aerial", "satlas_tiny_ms", "satmae_group_tiny"]
+"""Models that some datasets cannot feed, on which their families take others."""
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("geobench", reason="geobench needs Python 3.12")
+    folder = tmp_path_factory.mktemp("matrix") / "root"
+    synthetic.write_root(folder, DATASETS, sizes=(4, 2, 2))
+    return folder
+
+
+def asked(rows: list[str], names: list[str], track: str, protocol: str) -> list[Cell]:
+    request = configuration.compose(
+        rows=rows,
+        dataset_choice=",".join(names),
+        probe=None,
+        protocol=protocol,
+        settings={"bands": track, "device": "cpu"},
+        overrides=[],
+    )
+    return cells(request)
+
+
+def planned(cell: Cell) -> inputs.InputPlan | str:
+    try:
+        return plan_inputs(cell)
+    except UserError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("track", matrix.TRACKS)
+def test_every_cell_is_run_or_footnoted_or_refused(root: Path, track: str) -> None:
+    where = Places(data_root=root, ingest_dir=root.parent / "data", features_dir=root.parent / "features",
+                   weights_dir=root.parent / "weights", output=root.parent / track)  # fmt: skip
+    results = sweep(asked([*TINY, *PICKY], DATASETS, track, "smoke"), where)
+    assert len(results) == len(DATASETS) * (len(TINY) + len(PICKY))
+    records = {(row, record.run.dataset): record for record in RecordStore(where.output) for row in record.rows}
+    refused = 0
+    for result in results:
+        cell, plan = result.cell, planned(result.cell)
+        record: Record | None = records.get((cell.row, cell.dataset.name))
+        if isinstance(plan, str):
+            assert result.outcome in ("impossible", "failed")
+            assert (result.message, record) == (plan, None)
+            refused += 1
+            continue
+        assert result.outcome in ("done", "skipped"), result.message
+        assert record is not None
+        assert (record.run.encoder, record.run.inputs) == (cell.card.name, plan.describe())
+        named = [flag for flag in record.flags if flag.startswith("filled bands: ")]
+        assert len(named) == bool(plan.filled)
+        assert all(f"{channel.wanted.name} (" in flag for flag in named for channel in plan.filled)
+    assert 0 < refused < len(results)
+    assert not (where.output / "errors").exists()
+
+
+@pytest.mark.parametrize("track", matrix.TRACKS)
+def test_released_models_are_ranked_unless_three_bands_are_filled(track: str) -> None:
+    names = datasets.select("all")
+    ranked = {
+        (cell.row, cell.dataset.name): _is_ranked(cell, plan_inputs(cell))
+        for cell in asked(list(families.full()), names, track, "frozen")
+    }
+    assert len(ranked) == len(families.full()) * len(names)
+    unranked = {cell for cell, is_ranked in ranked.items() if not is_ranked}
+    sentinel2 = {name for name in names if datasets.dataset(name).sensor == "sentinel2"}
+    filled_up = set(names) - sentinel2 if track == "authors" else set(names)
+    assert unranked == {("croma", name) for name in filled_up}
