@@ -1,5 +1,6 @@
 """What is installed, which weights and datasets are found, and the command that brings what is missing."""
 
+import re
 import shutil
 from collections import defaultdict
 from dataclasses import dataclass
@@ -63,35 +64,30 @@ def _folders(places: Places) -> list[Finding]:
 def _weights(places: Places) -> list[Finding]:
     """For each folder of released weights, a line for the encoders that are there and one for those that are not."""
     here: dict[str, list[str]] = defaultdict(list)
-    lacking: dict[str, list[EncoderCard]] = defaultdict(list)
+    lacking: dict[str, dict[str, EncoderCard]] = defaultdict(dict)
     for card in map(encoders.card, encoders.names()):
         # One size says it all, unless each has files of its own.
         by_size = any("{size}" in path for path in card.weights.files)
         for size in (256, 512) if by_size else (256,) if card.weights.files else ():
-            folder = card.weights.files[0].partition("/")[0]
-            if not checkpoints.missing_files(card, places.weights_dir, size):
-                here[folder].append(f"{card.name} at {size} px" if by_size else card.name)
-            elif card not in lacking[folder]:
-                lacking[folder].append(card)
-    return [
-        *(
-            Finding("weights", "ok", f"{places.weights_dir / folder}: {', '.join(names)}")
-            for folder, names in here.items()
-        ),
-        *(
-            Finding("weights", "missing", f"{places.weights_dir / folder}: {_remedy(cards)}")
-            for folder, cards in lacking.items()
-            if cards
-        ),
-    ]
+            told = f"{card.name} at {size} px" if by_size else card.name
+            folder = str(places.weights_dir / card.weights.files[0].partition("/")[0])
+            if checkpoints.missing_files(card, places.weights_dir, size):
+                lacking[folder][told] = card
+            else:
+                here[folder].append(told)
+    found = [Finding("weights", "ok", f"{folder}: {', '.join(names)}") for folder, names in here.items()]
+    return found + [Finding("weights", "missing", f"{folder}: {_remedy(cards)}") for folder, cards in lacking.items()]
 
 
-def _remedy(cards: list[EncoderCard]) -> str:
-    """What brings the weights of encoders: a command for those with an address, a place for the others."""
-    fetched = [card.name for card in cards if card.weights.urls or card.weights.archives]
-    by_hand = [f"{card.name} from {card.weights.source}" for card in cards if card.name not in fetched]
-    command = [f"`evaluate.py fetch encoder {','.join(fetched)}`"] if fetched else []
-    return "; ".join([*command, *by_hand])
+def _remedy(cards: dict[str, EncoderCard]) -> str:
+    """Whose weights are lacking, the command that brings those with an address, and where all are published."""
+    fetched = dict.fromkeys(card.name for card in cards.values() if card.weights.urls or card.weights.archives)
+    command = f"`evaluate.py fetch encoder {','.join(fetched)}`, or by hand " if fetched else ""
+    # Which file is whose stands in brackets, and in each card.
+    sources = dict.fromkeys(card.weights.source for card in cards.values())
+    if len(sources) > 1:
+        sources = dict.fromkeys(re.sub(r" \([^()]*\)", "", source) for source in sources)
+    return f"{', '.join(cards)}: {command}from {'; '.join(sources)}"
 
 
 def _datasets(places: Places) -> list[Finding]:

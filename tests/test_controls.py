@@ -59,6 +59,15 @@ def test_stable_diffusion_is_read_from_its_own_folders(sd21: Path, released: Pat
         encoders.build(card, weights_dir=sd21)
 
 
-def test_stable_diffusion_is_fed_512_pixels_on_every_task() -> None:
-    spec = encoders.inputs_of(SD21)
-    assert {spec.side(native, task) for native in (64, 400) for task in ("classification", "segmentation")} == {512}
+def test_stable_diffusion_is_fed_what_satdifuser_is() -> None:
+    assert encoders.inputs_of(SD21) == encoders.inputs_of(SATDIFUSER)
+
+
+def test_dinov2_is_timms_model_at_224_pixels() -> None:
+    pytest.importorskip("timm", reason="needs the extra timm")
+    card = encoders.card("dinov2_vitb14")
+    built = encoders.build(replace(card, weights=replace(card.weights, random=True)))
+    assert sum(parameter.numel() for parameter in built.parameters()) == card.parameters
+    assert encoders.inputs_of(card).side(400, "segmentation") == encoders.inputs_of(card).side(64) == 224
+    (maps,) = built(torch.zeros(1, 3, 224, 224)).maps
+    assert maps.shape == (1, 1, 4 * 768, 16, 16)

@@ -142,8 +142,9 @@ def test_an_option_and_an_own_profile_reach_the_encoder_through_overrides(exampl
         overrides=["++encoder.options.strides=[8]", "++encoder.image_size=64"],
         fusions=["none"],
     )
-    (card, fusion), (other, _) = request.rows
-    assert (card.name, fusion.name, card.options, other.name) == (
+    own_row, other = request.rows
+    card = own_row.cards["m-chesapeake"]
+    assert (own_row.name, own_row.fusion.name, card.options, other.name) == (
         "local_contrast",
         "gw",
         {"strides": [8]},
