@@ -148,8 +148,8 @@ def plan(
         missing_bands: fill rules in the order they are tried; `error` refuses.
 
     Raises:
-        ImpossibleError: nothing sensible can be fed; says why.
-        UserError: a band is missing and no rule applies, or a unit has no value rule; names the fix.
+        ImpossibleError: nothing sensible can be fed, or a band is missing and no fill rule applies; says why.
+        UserError: a unit has no value rule; names the fix.
     """
     check_fills(missing_bands)
     reason = spec.impossible.get(dataset.name) or spec.impossible.get(dataset.sensor)
@@ -216,7 +216,7 @@ def _channel(
             return Channel(told, rule, None, None, fill, constant, dataset.product_level)
         if fill == "zero_scaled" or (fill == "zero_raw" and not _needs_statistics(rule.steps)):
             return Channel(told, rule, None, None, fill, 0.0, dataset.product_level)
-    raise UserError(
+    raise ImpossibleError(
         f"{spec.title} wants band {wanted.name}, which {dataset.name} doesn't have, and none of "
         f"missing_bands=[{','.join(missing_bands)}] applies; choose from {', '.join(FILLS)}"
     )
