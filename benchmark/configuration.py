@@ -16,7 +16,7 @@ from benchmark.executor_options import Options as ExecutorOptions
 from benchmark.executor_options import parse as parse_executor
 from benchmark.inputs import Track, check_fills
 from benchmark.protocol import Protocol
-from benchmark.rows import Fusion, Row, split
+from benchmark.rows import Fusion, Row, check_own_name, split
 from encoders.errors import UserError, nearest, strict, validate
 from encoders.spec import EncoderCard
 
@@ -189,6 +189,7 @@ def _rows(
             if encoder not in cards or fusion not in fusers:
                 found = composed(encoder, fusion)
                 cards[encoder] = validate(EncoderCard, found["encoder"], f"encoder {encoder}")
+                check_own_name(cards[encoder])
                 fusers[fusion] = validate(Fusion, found["fusion"], f"fusion {fusion}")
         family = families.families().get(name)
         label, title = (name, family.title) if family else (cards[name].name, cards[name].title)

@@ -88,6 +88,12 @@ def choose(name: str, dataset: Dataset, track: Track) -> str:
     raise UserError(f"configs/family.yaml: {name} has no checkpoint for {dataset.name}; add a choice")
 
 
+def members(name: str) -> list[str]:
+    """The encoders of a family; an encoder's name alone otherwise."""
+    family = families().get(name)
+    return list(dict.fromkeys(choice.encoder for choice in family.choices)) if family else [name]
+
+
 def _tiny(family: Family) -> Family:
     choices = tuple(
         Choice(where=one.where, encoder=one.tiny, tiny=one.tiny, reason=one.reason, bands=one.bands)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import encoders
-from benchmark import datasets
+from benchmark import datasets, families
 from benchmark.download import (
     Remote,
     part_of,
@@ -127,7 +127,8 @@ def write_synthetic(what: str, folder: str, seed: int, signal: float) -> str:
 
 def _encoders(names: str, places: Places, sizes: Sequence[int]) -> Plan:
     every = names == "all"
-    chosen = encoders.names() if every else list(dict.fromkeys(name.strip() for name in names.split(",")))
+    given = [name.strip() for name in names.split(",")]
+    chosen = encoders.names() if every else list(dict.fromkeys(one for name in given for one in families.members(name)))
     items: list[Item] = []
     left_out: list[str] = []
     for card in map(encoders.card, chosen):

@@ -79,7 +79,7 @@ class Protocol:
     classification_size: Literal["pretraining"]
     segmentation_size: Literal["256_or_512"]
     label_size: Literal["native"]
-    missing_bands_ranked: int
+    missing_bands_ranked: Literal[2]
     single_label_metric: Literal["accuracy"]
     multi_label_metric: Literal["f1_micro"]
     multi_label_threshold: float
@@ -130,7 +130,7 @@ class Protocol:
         for name in ("seeds", "epochs", "decoder_batch", "upernet_channels", "fuser_norm_groups", "fraction_draws"):
             if getattr(self, name) < 1:
                 raise UserError(f"{where}: {name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("missing_bands_ranked", "min_steps", "order_seed", "bootstrap_seed", "weight_decay"):
+        for name in ("min_steps", "order_seed", "bootstrap_seed", "weight_decay"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{where}: {name} is {getattr(self, name)}; it must be at least 0")
         for name in ("warmup_fraction", "upernet_dropout"):

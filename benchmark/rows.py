@@ -89,7 +89,19 @@ def _parts(row: str) -> tuple[str, str]:
     if families.is_named(row):
         return row, ""
     encoder, _, fusion = row.partition("-")
-    return encoder, fusion
+    return (encoder, fusion) if families.is_named(encoder) else (row, "")
+
+
+def check_own_name(card: EncoderCard) -> None:
+    """Check the name of an encoder of one's own.
+
+    Raises:
+        UserError: it is a family's, or reads as a row's.
+    """
+    if card.home and (
+        card.name in families.families() or card.name.endswith(tuple(f"-{fusion}" for fusion in fusion_names()))
+    ):
+        raise UserError(f"encoder {card.name}: the name is a family's or a row's; give yours a name of its own")
 
 
 def fuser_options(fusion: Fusion, task: str, protocol: Protocol) -> dict[str, object]:

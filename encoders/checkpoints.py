@@ -53,7 +53,7 @@ def missing_files(card: EncoderCard, weights_dir: Path | None, size: int) -> lis
     Args:
         size: side in pixels of the images, which `{size}` in a path stands for.
     """
-    absent = _absent(card, weights_dir, size)
+    absent = [] if card.weights.random else _absent(card, weights_dir, size)
     return [" or ".join([paths[0], *(Path(path).name for path in paths[1:])]) for paths in absent]
 
 

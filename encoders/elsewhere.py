@@ -22,7 +22,7 @@ from encoders.spec import EncoderCard
 GROUP = "satdifuser_bench.encoders"
 """Entry points of this group offer encoders: NAME -> the path of its YAML file, or a function that gives it."""
 SUFFIXES = (".yaml", ".yml")
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+NAME = re.compile(r"(?!(?:null|true|false)$)[A-Za-z][A-Za-z0-9_.-]*")
 """What stands on command lines, in tables and in file names."""
 
 
@@ -72,7 +72,11 @@ def card_of(path: Path) -> EncoderCard:
     for key in {"adapter", "home"} & plain.keys():
         raise UserError(f"{path}: '{key}' is not for encoders of your own; `_target_` names the class")
     if not NAME.fullmatch(str(plain.get("name", ""))):
-        raise UserError(f"{path}: 'name' is {plain.get('name')!r}; give letters, digits, '_', '.' or '-'")
+        raise UserError(
+            f"{path}: 'name' is {plain.get('name')!r}; begin with a letter, go on with letters, digits, '_', '.' or '-'"
+        )
+    if "${" in path.read_text():
+        raise UserError(f"{path}: holds '${{', which Hydra would resolve; write values as they are")
     given = {"adapter": f"{module}:{cls}", "home": str(path.resolve().parent)}
     return validate(EncoderCard, plain | given, str(path))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from encoders.bands import KNOWN, Band
-from encoders.errors import strict
+from encoders.errors import UserError, nearest, strict
 
 Unit = Literal["dn", "reflectance", "byte", "dn8", "unit", "power"]
 """What a stored pixel value counts.
@@ -46,6 +46,16 @@ class Step:
     mean: dict[str, float] = field(default_factory=dict)
     std: dict[str, float] = field(default_factory=dict)
     white: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        lacking = {
+            "by": self.op in ("multiply", "divide") and not self.by,
+            "mean and std": self.statistics == "fixed" and not (self.mean and self.mean.keys() == self.std.keys()),
+            "white": self.op == "true_colour" and not self.white,
+            "low or high": self.op == "clip" and self.low is None and self.high is None,
+        }
+        for name in (name for name, is_lacking in lacking.items() if is_lacking):
+            raise UserError(f"a step '{self.op}' needs {name}; give it in the input profile")
 
 
 @strict
@@ -98,6 +108,18 @@ class InputSpec:
     value_range: tuple[float, float] | None = None
     expected_mean: float | None = None
     expected_std: float | None = None
+
+    def __post_init__(self) -> None:
+        for size in (self.image_size, self.segmentation_size):
+            if isinstance(size, int) and size < 1:
+                raise UserError(f"{self.title}: a size is {size}; give pixels from 1 up, native or 256_or_512")
+        for name in (name for names in self.bands.values() if names != "all" for name in names):
+            if name not in KNOWN:
+                raise UserError(f"{self.title}: bands name '{name}'; {nearest(name, KNOWN)}")
+        named = {name for names in self.bands.values() if names != "all" for name in names}
+        for step in (step for rule in self.rules for step in rule.steps if step.statistics == "fixed"):
+            if not named & step.mean.keys():
+                raise UserError(f"{self.title}: a fixed '{step.op}' has no mean for any of the bands; add them")
 
     def wanted(self, sensor: Sensor) -> tuple[Band, ...] | None:
         """The bands wanted from a sensor's images, in channel order; None for every band there is."""

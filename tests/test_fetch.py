@@ -366,5 +366,7 @@ def test_every_address_of_the_catalogue_is_https_of_a_fixed_revision_and_belongs
         files = {path for size in fetch.SIZES for paths, _ in checkpoints.wanted(card, size) for path in paths}
         assert {*card.weights.urls, *card.weights.sha256, *card.weights.bytes} <= files
         assert all(any(path.startswith(f"{folder}/") for path in files) for folder in card.weights.archives)
+        hub = [url for url in card.weights.urls.values() if re.match(r"https://(huggingface\.co|hf\.co)/", url)]
+        assert all(re.search(r"/resolve/[0-9a-f]{40}/", url) for url in hub), hub
         addresses = [*card.weights.urls.values(), *card.weights.archives.values()]
         assert all(url.startswith("https://") for url in addresses)

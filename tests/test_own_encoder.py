@@ -205,7 +205,7 @@ def test_an_installed_package_offers_encoders_by_name(example: Path, monkeypatch
         (".yaml", "version: 1\n", "", "'version' is missing; add it"),
         (".yaml", "version: 1", "version: 1\nlicense: x", "unknown key 'license'; did you mean licence"),
         (".yaml", "name: local_contrast", "name: rcf", "'name' is rcf, which is another encoder's"),
-        (".yaml", "name: local_contrast", "name: a b", "'name' is 'a b'; give letters, digits"),
+        (".yaml", "name: local_contrast", "name: a b", "'name' is 'a b'; begin with a letter"),
         (".yaml", "name: local_contrast", "name: [", "cannot be read as YAML"),
         (".yaml", "inputs: satdifuser ", "inputs: satdifusr ", "no input profile 'satdifusr'; did you mean satdifuser"),
         (".yaml", "inputs: satdifuser ", "inputs: {titel: x} ", "local_contrast: inputs: 'title' is missing"),

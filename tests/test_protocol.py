@@ -104,7 +104,7 @@ def test_a_rule_that_is_not_built_is_refused(field: str) -> None:
     ("override", "message"),
     [
         ("refit_on_validation=true", "'refit_on_validation' is True; choose from: False"),
-        ("missing_bands_ranked=-1", "missing_bands_ranked is -1; it must be at least 0"),
+        ("missing_bands_ranked=3", "'missing_bands_ranked' is 3; choose from: 2"),
         ("learning_rates=[]", "learning_rates is .*ascending"),
         ("learning_rates=[1e-3,1e-4]", "learning_rates is .*ascending"),
         ("learning_rates=[1e-3,1e-3]", "learning_rates is .*each once"),

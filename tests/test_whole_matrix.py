@@ -19,7 +19,14 @@ from encoders.errors import UserError
 WHOLE = os.environ.get("SATDIFUSER_BENCH_MATRIX") == "all"
 DATASETS = datasets.select("all") if WHOLE else ["m-so2sat", "m-forestnet", "m-pv4ger"]
 TINY = [name for name in families.families() if name.endswith(families.TINY)]
-PICKY = ["croma_tiny_joint", "satlas_tiny_aerial", "satlas_tiny_ms", "satmae_group_tiny"]
+PICKY = [
+    "croma_tiny_joint",
+    "croma_tiny_sar",
+    "dofa_v2_tiny",
+    "satlas_tiny_aerial",
+    "satlas_tiny_ms",
+    "satmae_group_tiny",
+]
 """Models that some datasets cannot feed, on which their families take others."""
 
 
