@@ -20,6 +20,7 @@ RANDOM_KILLS = int(os.environ.get("SATDIFUSER_BENCH_KILLS", "0"))
 DIE_AT = """
 import importlib, os, signal, sys
 import evaluate
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a parent in the background may have it ignored
 place, count, number = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 if place:
     module, _, path = place.partition(":")
