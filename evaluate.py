@@ -1,4 +1,4 @@
-"""The command line: parse, compose the config, call benchmark and reports.
+"""The commands: parse, compose the config, call benchmark and reports.
 
 uv run evaluate.py --demo
 uv run evaluate.py --encoder satdifuser --dataset m-eurosat
@@ -9,9 +9,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from benchmark.commandline import UsageError, parse
 
 if TYPE_CHECKING:
     from benchmark.configuration import Request
@@ -34,15 +35,12 @@ STOPPED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 0 if all went well, 2 for a mistake the user can mend, 130 if stopped."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    command = arguments.pop(0) if arguments and arguments[0].isalpha() else "run"
     # A scheduler's SIGTERM ends a run as Ctrl-C does.
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        if command not in COMMANDS:
-            raise UsageError(f"no command '{command}'; choose from: {', '.join(COMMANDS)}")
-        options = parser(command).parse_intermixed_args(arguments)
-        return COMMANDS[command].call(options)
+        command, options = parse(arguments)
+        return CALLS[command](options)
     except KeyboardInterrupt:
         print("stopped; run the same command to go on, nothing finished is done twice", file=sys.stderr)
         return STOPPED
@@ -59,115 +57,6 @@ def _user_message(error: Exception) -> str | None:
     from encoders.errors import explain
 
     return str(error) if isinstance(error, UsageError) else explain(error)
-
-
-class UsageError(Exception):
-    """An option argparse refuses, as one sentence."""
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse that ends in one sentence instead of a page of usage."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise `UsageError`, naming the command that lists the options."""
-        raise UsageError(f"{message}; see `{self.prog} --help`")
-
-
-def parser(command: str) -> Parser:
-    """The options of a command; what can be chosen is shown by `list`, so that --help imports nothing."""
-    about = COMMANDS[command]
-    if command != "run":
-        made = Parser(prog=f"evaluate.py {command}", description=about.help.capitalize() + ".", allow_abbrev=False)
-    else:
-        others = "\n".join(f"  {name:<9} {one.help}" for name, one in COMMANDS.items())
-        made = Parser(
-            prog="evaluate.py",
-            description="Frozen-encoder evaluation of geospatial foundation models on GEO-Bench.",
-            epilog=f"commands, the first one by default:\n{others}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-    about.options(made)
-    return made
-
-
-def _run_options(run: Parser) -> None:
-    _grid_options(run)
-    _place_options(run)
-    run.add_argument("--demo", action="store_true", help="bundled real images, no weights or downloads needed")
-    run.add_argument("--executor", metavar="NAME", help="inline, local, slurm or ray (default: inline)")
-    run.add_argument("--dry-run", action="store_true", help="say what would run, and do nothing")
-
-
-def _list_options(listing: Parser) -> None:
-    listing.add_argument("what", choices=("encoders", "families", "fusions", "datasets", "probes", "protocols"))
-    listing.add_argument("--dataset", metavar="NAME", help="with encoders: what each would be fed on it")
-
-
-def _report_options(report: Parser) -> None:
-    report.add_argument("--output", default="results", metavar="DIR", help="results folder (default: results)")
-
-
-def _preview_options(preview: Parser) -> None:
-    preview.add_argument("encoder", metavar="ENCODER")
-    preview.add_argument("dataset", metavar="DATASET")
-    _shared_options(preview)
-    _place_options(preview)
-
-
-def _cache_options(cache: Parser) -> None:
-    cache.add_argument("what", choices=("list", "clear", "verify"))
-    cache.add_argument("--encoder", metavar="NAME", help="with clear: of this encoder")
-    cache.add_argument("--dataset", metavar="NAME", help="with clear: of this dataset")
-    cache.add_argument("--all", action="store_true", help="with clear: everything")
-    _place_options(cache)
-
-
-def _fetch_options(fetch: Parser) -> None:
-    fetch.add_argument("what", choices=("encoder", "dataset", "all"))
-    fetch.add_argument("names", nargs="?", metavar="NAME,...", help="or all; of datasets also a task")
-    fetch.add_argument("--size", type=int, choices=(256, 512), help="weights for images of this side (default: both)")
-    fetch.add_argument("--ingest", action="store_true", help="also read each dataset into arrays")
-    fetch.add_argument("--keep-archive", action="store_true", help="keep the zip beside what was unpacked")
-    fetch.add_argument("--dry-run", action="store_true", help="say what, from where, how big, which licence")
-    fetch.add_argument("--synthetic", metavar="DIR", help="instead: write a miniature GEO-Bench root of made-up images")
-    fetch.add_argument("--seed", type=int, default=0, metavar="N", help="of what these show (default: 0)")
-    fetch.add_argument("--signal", type=float, default=1.0, metavar="X", help="how learnable; 0 is noise (default: 1)")
-    _place_options(fetch)
-
-
-def _profile_options(profile: Parser) -> None:
-    profile.add_argument("dataset", metavar="DATASET")
-    profile.add_argument("--against", choices=("geobench",), default="geobench", help="whom to compare with")
-    profile.add_argument("--samples", type=int, default=2000, metavar="N", help="samples read (default: 2000)")
-    _place_options(profile)
-
-
-def _grid_options(run: Parser) -> None:
-    run.add_argument("--encoder", metavar="A,B-gw", help="encoders, or rows ENCODER-FUSION; see `list encoders`")
-    run.add_argument("--dataset", metavar="NAME,...", help="datasets, or classification, segmentation, all")
-    run.add_argument("--probe", metavar="NAME", help="linear, knn or upernet (default: linear; upernet on masks)")
-    run.add_argument(
-        "--fusion", metavar="A,B", help="fusers of encoders without one, see `list fusions` (default: none)"
-    )
-    run.add_argument("--seeds", type=int, metavar="N", help="seeds of trained decoders (default: the protocol's)")
-    run.add_argument("--partition", metavar="NAME", help="default, or GEO-Bench's 0.01x_train ... 1.00x_train")
-    _shared_options(run)
-
-
-def _shared_options(command: Parser) -> None:
-    command.add_argument("--bands", metavar="TRACK", help="rgb or authors (default: rgb)")
-    command.add_argument("--protocol", metavar="NAME", help="see `list protocols` (default: frozen)")
-    command.add_argument("--device", metavar="NAME", help="auto, cpu or cuda (default: auto)")
-    command.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides of any config value")
-
-
-def _place_options(command: Parser) -> None:
-    command.add_argument("--data-root", metavar="DIR", help="GEO-Bench root (default: $GEO_BENCH_DIR)")
-    command.add_argument("--ingest-dir", metavar="DIR", help="ingested data (default: in $SATDIFUSER_BENCH_HOME)")
-    command.add_argument("--features-dir", metavar="DIR", help="features (default: in $SATDIFUSER_BENCH_HOME)")
-    command.add_argument("--weights", metavar="DIR", help="weights (default: in $SATDIFUSER_BENCH_HOME)")
-    command.add_argument("--output", default="results", metavar="DIR", help="results folder (default: results)")
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -337,25 +226,17 @@ def _write_reports(output: str) -> None:
     console.print_leaderboard(records)
 
 
-@dataclass(frozen=True)
-class Command:
-    """A command: its line in --help, its options, what it calls."""
-
-    help: str
-    options: Callable[[Parser], None]
-    call: Callable[[argparse.Namespace], int]
-
-
-COMMANDS = {
-    "run": Command("evaluate encoders on datasets", _run_options, _run),
-    "list": Command("the encoders, families, datasets, probes or protocols there are", _list_options, _list),
-    "report": Command("rebuild every table from the records", _report_options, _report),
-    "doctor": Command("what is installed, found and missing, and what brings it", _place_options, _doctor),
-    "preview": Command("what an encoder is fed on a dataset, with the picture it sees", _preview_options, _preview),
-    "cache": Command("list, clear or verify stored features", _cache_options, _cache),
-    "fetch": Command("download weights and datasets, checked; or write made-up data", _fetch_options, _fetch),
-    "profile": Command("measure how fast samples are read, against the geobench package", _profile_options, _profile),
+CALLS = {
+    "run": _run,
+    "list": _list,
+    "report": _report,
+    "doctor": _doctor,
+    "preview": _preview,
+    "cache": _cache,
+    "fetch": _fetch,
+    "profile": _profile,
 }
+"""What each of `benchmark.commandline.COMMANDS` calls."""
 
 
 # Waiting threads that spin slow a busy machine tenfold; read by OpenMP when the framework is first imported.
