@@ -60,7 +60,7 @@ def _user_message(error: Exception) -> str | None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from benchmark import sweep
+    from benchmark import failures, sweep
     from benchmark.cells import cells as cells_of
 
     requests = [_compose(options, rows, data, options.probe, protocol) for rows, data, protocol in _asked(options)]
@@ -76,6 +76,10 @@ def _run(options: argparse.Namespace) -> int:
         if result.message and result.outcome != "skipped":
             prefix = "error" if result.outcome == "failed" else result.outcome
             print(f"{prefix}: {result.cell.title}: {' '.join(result.message.split())}", file=sys.stderr)
+    failed = [result.cell for result in results if result.outcome == "failed"]
+    if failed:
+        rows = [row for request in requests for row in request.rows]
+        print(f"to run what failed alone again: {failures.retry_command(vars(options), rows, failed)}", file=sys.stderr)
     skipped = sum(result.outcome == "skipped" for result in results)
     print(
         f"{len(finished)} of {len(results)} cells have records ({skipped} were there before).",
@@ -83,7 +87,7 @@ def _run(options: argparse.Namespace) -> int:
     )
     if finished:
         print(f"Look at {options.output}/leaderboard.csv and {options.output}/leaderboard.tex")
-    return USER_ERROR if any(result.outcome == "failed" for result in results) or not finished else 0
+    return USER_ERROR if failed or not finished else 0
 
 
 def _asked(options: argparse.Namespace) -> list[tuple[str, str, str]]:

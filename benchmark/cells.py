@@ -4,19 +4,22 @@ Nothing here imports a deep-learning framework, so a cell whose records exist is
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from benchmark import ingest, inputs
-from benchmark.configuration import Probe, Request, Settings
+from benchmark.configuration import Probe, Request, Settings, choices, load_probe
 from benchmark.datasets import Dataset
 from benchmark.inputs import InputPlan
 from benchmark.places import Places
 from benchmark.protocol import Protocol
 from benchmark.records import Run
 from benchmark.rows import Fusion, fuser_options
-from encoders import checkpoints, elsewhere, inputs_of
+from encoders import LIBRARIES, built_in, card, checkpoints, elsewhere, inputs_of
+from encoders.errors import UserError, strict, validate
 from encoders.spec import EncoderCard
 
 
+@strict
 @dataclass(frozen=True)
 class Cell:
     """One row on one dataset: an encoder, a fuser and a probe.
@@ -97,6 +100,40 @@ def cells(request: Request) -> list[Cell]:
         for dataset in request.datasets
         for row in request.rows
     ]
+
+
+def rebuild(config: object, where: str, own: EncoderCard | None = None) -> Cell:
+    """A cell from the plain data a record keeps of it (`provenance.config`), under the versions of today's code.
+
+    Args:
+        own: the encoder of the user's own that the record is of. Code runs from where the user says, never from
+            where a record does.
+
+    Raises:
+        UserError: names the field that can't be, or a dataset's name that would be a path; or the record is of an
+            encoder of the user's own, and not of `own`.
+    """
+    kept = validate(Cell, config, where)
+    for name in (kept.dataset.name, kept.dataset.benchmark):
+        if name in ("", "..") or Path(name).name != name:
+            raise UserError(f"{where}: '{name}' names no dataset; restore the record from where it was made")
+    probe = kept.probe
+    if probe.name in choices("probe"):
+        probe = replace(probe, version=load_probe(probe.name).version)
+    return replace(kept, card=_encoder_now(kept.card, where, own), probe=probe)
+
+
+def _encoder_now(kept: EncoderCard, where: str, own: EncoderCard | None) -> EncoderCard:
+    if own is not None and own.name != kept.name:
+        raise UserError(f"{where}: its encoder is {kept.name}, not {own.name}; give the file of that one")
+    if kept.home or own is not None:
+        found = own or (elsewhere.installed_card(kept.name) if kept.name in elsewhere.installed() else None)
+        if found is None:
+            raise UserError(f"{where}: {kept.name} is an encoder of someone's own; give its file with --encoder FILE")
+        return replace(kept, version=found.version, adapter=found.adapter, home=found.home)
+    if kept.name in built_in() or kept.name.startswith(LIBRARIES):
+        return replace(kept, version=card(kept.name).version)
+    return kept
 
 
 def plan_inputs(cell: Cell) -> InputPlan:

@@ -193,7 +193,8 @@ def _rows(
                 fusers[fusion] = validate(Fusion, found["fusion"], f"fusion {fusion}")
         family = families.families().get(name)
         label, title = (name, family.title) if family else (cards[name].name, cards[name].title)
-        rows.append(Row(label, title, fusers[fusion], {data: cards[one] for data, one in by_dataset.items()}))
+        given = name if fusion == "none" else f"{name}-{fusion}"
+        rows.append(Row(given, label, title, fusers[fusion], {data: cards[one] for data, one in by_dataset.items()}))
     return tuple(rows)
 
 

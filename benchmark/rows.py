@@ -42,10 +42,12 @@ class Row:
     """A row as it was asked for.
 
     Attributes:
-        name: the encoder's or family's, as on the command line.
+        given: what --encoder takes for it: a name or the path of an encoder's file, with its fuser.
+        name: the encoder's or family's.
         cards: the encoder by dataset: the same everywhere, except a family's.
     """
 
+    given: str
     name: str
     title: str
     fusion: Fusion

@@ -1,21 +1,20 @@
 """The one function that every executor runs, wherever it runs it: from cells to their records on the shared folders.
 
-What stops a cell is data: a result that says why. Whoever runs the same cells again does only what is missing.
+What stops a cell is data: a result that says why, and an error record if it failed. Whoever runs the same cells again
+does only what is missing.
 """
 
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmark import evaluation, ingest
-from benchmark.atomic import write_atomically
+from benchmark import evaluation, failures, ingest
 from benchmark.cells import Cell, Resolved, identify, plan_inputs, resolve
 from benchmark.inputs import ImpossibleError
 from benchmark.places import Places
 from benchmark.records import RecordStore, Run
 from encoders import checkpoints
-from encoders.errors import explain
+from encoders.errors import UserError, explain
 
 Outcome = Literal["done", "skipped", "impossible", "failed"]
 
@@ -29,9 +28,15 @@ class CellResult:
     message: str = ""
 
 
-def failed(cell: Cell, reason: str) -> CellResult:
-    """A cell that failed for a reason."""
-    return CellResult(cell, "failed", reason)
+class DiedError(UserError):
+    """What ran a cell ended before the cell did."""
+
+
+def failed(cell: Cell, error: Exception, places: Places) -> CellResult:
+    """A cell that failed, with its error record."""
+    kept = failures.keep(cell, error, places.output)
+    bug = f"{type(error).__name__} ({error}), which is a bug of this project: please report it with {kept}"
+    return CellResult(cell, "failed", explain(error) or bug)
 
 
 def recorded(cell: Cell, places: Places) -> tuple[Run, ...]:
@@ -53,7 +58,13 @@ def skipped(cell: Cell, runs: Sequence[Run], places: Places) -> CellResult:
     """A cell whose records are there: they also stand for its row from now on."""
     for run in runs:
         RecordStore(places.output).add_row(run.key, cell.row, cell.row_title)
-    return CellResult(cell, "skipped", "its record is there")
+    return _ended(cell, "skipped", places, "its record is there")
+
+
+def _ended(cell: Cell, outcome: Outcome, places: Places, message: str = "") -> CellResult:
+    """A cell that ended without an error; one from before is over."""
+    failures.forget(cell, places.output)
+    return CellResult(cell, outcome, message)
 
 
 def work(group: Sequence[Cell], places: Places) -> list[CellResult]:
@@ -84,19 +95,12 @@ def _evaluated(waiting: Sequence[Resolved], places: Places) -> list[CellResult]:
             return [result for one in waiting for result in _evaluated([one], places)]
         return [_stopped(waiting[0].cell, error, places)]
     return [
-        _stopped(resolved.cell, error, places) if error else CellResult(resolved.cell, "done")
+        _stopped(resolved.cell, error, places) if error else _ended(resolved.cell, "done", places)
         for resolved, error in zip(waiting, errors, strict=True)
     ]
 
 
 def _stopped(cell: Cell, error: Exception, places: Places) -> CellResult:
     if isinstance(error, ImpossibleError):
-        return CellResult(cell, "impossible", str(error))
-    return failed(cell, explain(error) or _bug(error, cell, places))
-
-
-def _bug(error: Exception, cell: Cell, places: Places) -> str:
-    """Keep the traceback of what should not happen, and say where."""
-    name = cell.title.replace(" / ", "-") + ".txt"
-    path = write_atomically(places.output / "errors" / name, "".join(traceback.format_exception(error)).encode())
-    return f"{type(error).__name__} ({error}), which is a bug of this project: please report it with {path}"
+        return _ended(cell, "impossible", places, str(error))
+    return failed(cell, error, places)

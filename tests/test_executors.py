@@ -14,10 +14,11 @@ import pytest
 from benchmark import configuration
 from benchmark.cells import Cell, cells
 from benchmark.executor_options import Options, parse
+from benchmark.failures import Failure
 from benchmark.places import Places
 from benchmark.records import RecordStore
 from benchmark.sweep import sweep
-from encoders.errors import UserError
+from encoders.errors import UserError, validate_json
 
 LONG = pytest.mark.skipif("SATDIFUSER_BENCH_LONG" not in os.environ, reason="set SATDIFUSER_BENCH_LONG=1")
 
@@ -122,6 +123,9 @@ def test_a_worker_that_is_killed_each_time_fails_its_cells_with_the_reason(
     killer.join()
     assert [result.outcome for result in results] == ["failed"]
     assert "its worker process died 2 times, last by signal 9" in results[0].message
+    (kept,) = (folder / "errors").iterdir()
+    failure = validate_json(Failure, kept.read_bytes(), kept.name)
+    assert (failure.type, failure.message, failure.traceback) == ("DiedError", results[0].message, "")
     assert not contents(folder)
 
 

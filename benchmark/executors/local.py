@@ -11,7 +11,7 @@ from benchmark.executor_options import Local
 from benchmark.executors import Group
 from benchmark.executors.threads import use_threads
 from benchmark.places import Places
-from benchmark.work import CellResult, failed, work
+from benchmark.work import CellResult, DiedError, failed, work
 
 CORES_A_WORKER = 4
 SECONDS_TO_END = 2.0
@@ -63,8 +63,8 @@ class LocalExecutor:
                         if tried[number] <= self.options.retries:
                             waiting.append(number)
                             continue
-                        reason = _died(worker.process, tried[number])
-                        results = [failed(cell, reason) for cell in groups[number]]
+                        died = _died(worker.process, tried[number])
+                        results = [failed(cell, died, places) for cell in groups[number]]
                     worker.group = None
                     yield results
         finally:
@@ -105,11 +105,13 @@ def _end(worker: Worker) -> None:
         worker.process.kill()
 
 
-def _died(process: SpawnProcess, times: int) -> str:
+def _died(process: SpawnProcess, times: int) -> DiedError:
     code = process.exitcode
     how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
     memory = " (out of memory?)" if code == -9 else ""
-    return f"its worker process died {times} times, last by {how}{memory}; try fewer workers or a smaller batch_size"
+    return DiedError(
+        f"its worker process died {times} times, last by {how}{memory}; try fewer workers or a smaller batch_size"
+    )
 
 
 def _cores() -> int:

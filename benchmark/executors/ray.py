@@ -8,7 +8,7 @@ from benchmark.executor_options import Ray
 from benchmark.executors import Group
 from benchmark.executors.threads import VARIABLES, use_threads
 from benchmark.places import Places
-from benchmark.work import CellResult, failed, work
+from benchmark.work import CellResult, DiedError, failed, work
 from encoders.errors import UserError
 
 SECONDS_TO_ANSWER = 10.0
@@ -57,7 +57,7 @@ class RayExecutor:
                     yield ray.get(done)
                 except ray.exceptions.RayError as error:
                     reason = str(error).strip().splitlines()[0]
-                    yield [failed(cell, f"its Ray task died ({reason})") for cell in group]
+                    yield [failed(cell, DiedError(f"its Ray task died ({reason})"), places) for cell in group]
         finally:
             ray.shutdown()
 

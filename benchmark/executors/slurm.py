@@ -12,7 +12,7 @@ from benchmark.executor_options import Slurm
 from benchmark.executors import Group
 from benchmark.executors.threads import use_threads
 from benchmark.places import Places
-from benchmark.work import CellResult, failed, work
+from benchmark.work import CellResult, DiedError, failed, work
 from encoders.errors import UserError
 
 
@@ -60,7 +60,7 @@ class SlurmExecutor:
         group_of = {id(job): group for job, group in zip(jobs, groups, strict=True)}
         try:
             for job in submitit.helpers.as_completed(jobs, poll_frequency=1 if self.options.cluster == "local" else 20):
-                yield self._results(job, group_of[id(job)])
+                yield self._results(job, group_of[id(job)], places)
         except BaseException:
             for job in jobs:
                 job.cancel(check=False)
@@ -79,13 +79,11 @@ class SlurmExecutor:
         given = {"slurm_partition": options.partition, "slurm_account": options.account, "gpus_per_node": options.gpus}
         return parameters | {name: value for name, value in given.items() if value}
 
-    def _results(self, job: Any, group: Group) -> list[CellResult]:
+    def _results(self, job: Any, group: Group, places: Places) -> list[CellResult]:
         error = job.exception()
         if error is None:
             results: list[CellResult] = job.result()
             return results
         last = " ".join(str(error).split())[-300:]
-        return [
-            failed(cell, f"job {job.job_id} ended without a result ({last}); its log: {job.paths.stderr}")
-            for cell in group
-        ]
+        died = DiedError(f"job {job.job_id} ended without a result ({last}); its log: {job.paths.stderr}")
+        return [failed(cell, died, places) for cell in group]
