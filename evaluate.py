@@ -181,6 +181,31 @@ def _fetch(options: argparse.Namespace) -> int:
     return 0
 
 
+def _verify(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from benchmark.verification import HEADER, verify
+    from reports.comparable import apart
+    from reports.console import print_found
+
+    found = verify([Path(folder) for folder in options.folders])
+    print_found("", HEADER, [problem.row() for problem in found.problems])
+    print_found("These sets of records share no table:", *apart(found.records))
+    print(found.summary)
+    return USER_ERROR if found.problems else 0
+
+
+def _rerun(options: argparse.Namespace) -> int:
+    from benchmark.rerun import HEADER, rerun
+    from reports.console import print_found
+
+    found = rerun(options.record, _places(options), options.device, options.encoder)
+    print_found("", HEADER, [*found.run, *found.result])
+    print_found("The environment differs in:", HEADER, found.environment)
+    print(found.summary)
+    return 0 if found.same else USER_ERROR
+
+
 def _compose(options: argparse.Namespace, encoders: str, dataset: str, probe: str | None, protocol: str) -> "Request":
     from benchmark import configuration
 
@@ -237,6 +262,8 @@ CALLS = {
     "doctor": _doctor,
     "preview": _preview,
     "cache": _cache,
+    "verify": _verify,
+    "rerun": _rerun,
     "fetch": _fetch,
     "profile": _profile,
 }

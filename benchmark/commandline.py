@@ -104,6 +104,17 @@ def _profile_options(profile: Parser) -> None:
     _place_options(profile)
 
 
+def _verify_options(verify: Parser) -> None:
+    verify.add_argument("folders", nargs="+", metavar="DIR", help="results folders")
+
+
+def _rerun_options(rerun: Parser) -> None:
+    rerun.add_argument("record", metavar="RECORD.json", help="a record file, or the key of one in --output")
+    rerun.add_argument("--encoder", metavar="FILE", help="YAML file of the record's encoder, where it is your own")
+    rerun.add_argument("--device", metavar="NAME", help="auto, cpu or cuda (default: as recorded)")
+    _place_options(rerun)
+
+
 def _grid_options(run: Parser) -> None:
     run.add_argument("--encoder", metavar="A,B-gw", help="encoders, or rows ENCODER-FUSION; see `list encoders`")
     run.add_argument("--dataset", metavar="NAME,...", help="datasets, or classification, segmentation, all")
@@ -146,6 +157,8 @@ COMMANDS = {
     "doctor": Command("what is installed, found and missing, and what brings it", _place_options),
     "preview": Command("what an encoder is fed on a dataset, with the picture it sees", _preview_options),
     "cache": Command("list, clear or verify stored features", _cache_options),
+    "verify": Command("check every record of results folders, and what can't be compared", _verify_options),
+    "rerun": Command("repeat one record's cell elsewhere and compare, changing nothing", _rerun_options),
     "fetch": Command("download weights and datasets, checked; or write made-up data", _fetch_options),
     "profile": Command("measure how fast samples are read, against the geobench package", _profile_options),
 }

@@ -1,8 +1,10 @@
 """What measuring a test split gives, whoever predicted it: a Score with its interval, and the predictions' bytes."""
 
 import io
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -127,3 +129,16 @@ def _npz(data: OpenDataset, **arrays: np.ndarray) -> bytes:
     named = {**arrays, "groups": test.groups, "samples": np.array(test.samples)}
     np.savez_compressed(buffer, **named)  # type: ignore[arg-type]
     return buffer.getvalue()
+
+
+def read_npz(content: bytes) -> dict[str, np.ndarray]:
+    """The arrays of a predictions file; an object in it is never unpickled.
+
+    Raises:
+        ValueError: it is no .npz file of plain arrays.
+    """
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (AttributeError, EOFError, KeyError, MemoryError, OSError, ValueError, BadZipFile, zlib.error) as error:
+        raise ValueError(f"no .npz file of plain arrays ({error})") from None

@@ -6,7 +6,8 @@ Fields that name a rule accept only the rules that are built, so that a protocol
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
@@ -167,6 +168,10 @@ class Protocol:
     @property
     def hash(self) -> str:
         """12 hexadecimal digits over every field that changes a number: all but `LABELS`."""
-        plain = asdict(self)
-        numbers = {field.name: plain[field.name] for field in fields(self) if field.name not in LABELS}
-        return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()[:12]
+        return hash_of(asdict(self))
+
+
+def hash_of(plain: Mapping[str, object]) -> str:
+    """`Protocol.hash` from a protocol's fields, as a record keeps them."""
+    numbers = {name: value for name, value in plain.items() if name not in LABELS}
+    return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()[:12]

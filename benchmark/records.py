@@ -16,6 +16,8 @@ from encoders.errors import UserError, strict, to_json, validate_json
 
 SCHEMA = 2
 """Raised when a record's fields change meaning; older records are refused with the command that remakes them."""
+REMEDY = "delete it and run the same command again"
+"""For every record that is not whole."""
 
 
 @strict
@@ -218,33 +220,40 @@ class RecordStore:
             write_atomically(self.path(key), to_json(replace(record, rows=record.rows | {name: title})))
 
     def read(self, key: str) -> Record:
-        """Read and validate one record.
-
-        Raises:
-            UserError: the file is damaged, of another schema, or its key is not that of its run.
-        """
-        path = self.path(key)
-        remedy = "delete it and run the same command again"
-        try:
-            text = path.read_bytes()
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror}); {remedy}") from None
-        # Before the fields: those of another schema would be refused one by one, as if mistyped.
-        schema = _schema(text)
-        if schema != SCHEMA:
-            raise UserError(f"{path}: record schema {schema}, this version reads {SCHEMA}; {remedy}")
-        try:
-            record = validate_json(Record, text, str(path))
-        except UserError as error:
-            raise UserError(f"{error}; {remedy}") from None
-        if record.key != record.run.key or record.key != path.stem:
-            raise UserError(f"{path}: its key is not that of its run, so it was edited; {remedy}")
-        return record
+        """Read and validate one record; raises as `read_record`."""
+        return read_record(self.path(key))
 
     def __iter__(self) -> Iterator[Record]:
         """All records, sorted by file name, validated one by one."""
         for path in sorted((self.folder / "records").glob("*.json")):
             yield self.read(path.stem)
+
+
+def read_record(path: Path) -> Record:
+    """Read and validate the record in a file.
+
+    Raises:
+        UserError: the file is damaged, of another schema, or its key is not that of its run.
+    """
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); {REMEDY}") from None
+    try:
+        record = validate_json(Record, text, str(path))
+    except UserError as error:
+        # The fields of another schema would be refused one by one, as if mistyped.
+        _check_schema(_schema(text), path)
+        raise UserError(f"{error}; {REMEDY}") from None
+    _check_schema(record.schema, path)
+    if record.key != record.run.key or record.key != path.stem:
+        raise UserError(f"{path}: its key is not that of its run, so it was edited; {REMEDY}")
+    return record
+
+
+def _check_schema(schema: object, path: Path) -> None:
+    if schema != SCHEMA:
+        raise UserError(f"{path}: record schema {schema}, this version reads {SCHEMA}; {REMEDY}")
 
 
 def _schema(text: bytes) -> object:

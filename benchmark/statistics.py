@@ -4,6 +4,8 @@ Groups are resampled, not images: several dates of one field are one observation
 so the same seed gives the same interval.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from benchmark.counts import Array, from_counts, truth_classes
@@ -45,20 +47,39 @@ def bootstrap_interval(
     counts = np.asarray(counts, dtype=np.float64)
     if counts.ndim != 3 or 0 in counts.shape:
         raise ValueError(f"counts must be (replicates, groups, counts), none of them 0, got {counts.shape}")
+    return interval_of(counts, headline, draw(counts.shape[0], counts.shape[1], samples, rng), level)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What bootstrap samples drew, in the order of their refits: it hangs on the counts' shape alone.
+
+    Attributes:
+        samples: (S, G) float64 for each refit, how often each of its samples drew each group.
+    """
+
+    samples: dict[int, Array]
+
+
+def draw(fits: int, groups: int, samples: int, rng: np.random.Generator) -> Draws:
+    """Draw the samples of an interval: for each a refit (the fit itself where it is alone) and groups."""
+    refits = np.arange(min(1, fits - 1), fits)
+    drawn_fit = rng.choice(refits, size=samples)
+    weights = _group_weights(groups, samples, rng)
+    return Draws({int(fit): weights[drawn_fit == fit] for fit in refits})
+
+
+def interval_of(counts: Array, headline: str, draws: Draws, level: float) -> Interval:
+    """The interval of `bootstrap_interval`, from samples drawn for counts (R, G, M) float64 of this R and G."""
     fits, groups, _ = counts.shape
     present = truth_classes(headline, counts)
     values = from_counts(headline, counts.sum(axis=1), present)
     if groups < 2:
         return Interval(float(values.min()), float(values.max()), _range_method(fits))
-    refits = np.arange(fits) if fits == 1 else np.arange(1, fits)
-    drawn_fit = rng.choice(refits, size=samples)
-    weights = _group_weights(groups, samples, rng)
-    resampled = np.empty((samples, counts.shape[2]))
-    for fit in refits:
-        resampled[drawn_fit == fit] = weights[drawn_fit == fit] @ counts[fit]
-    scores = from_counts(headline, resampled, present) + values[0] - values[refits].mean()
+    resampled = np.concatenate([weights @ counts[fit] for fit, weights in draws.samples.items()])
+    scores = from_counts(headline, resampled, present) + values[0] - values[list(draws.samples)].mean()
     low, high = np.clip(np.quantile(scores, [(1 - level) / 2, (1 + level) / 2]), 0, 1)
-    return Interval(float(low), float(high), _bootstrap_method(fits, samples, level))
+    return Interval(float(low), float(high), _bootstrap_method(fits, len(resampled), level))
 
 
 def _group_weights(groups: int, samples: int, rng: np.random.Generator) -> Array:

@@ -37,6 +37,14 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], console
     (console or _console()).print(grid)
 
 
+def print_found(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table with a title above it, if any; nothing where nothing was found."""
+    if rows:
+        if title:
+            print(title)
+        print_table(header, rows)
+
+
 def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 

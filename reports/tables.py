@@ -32,7 +32,7 @@ def tables(records: Iterable[Record]) -> list[Table]:
     distinct = {record.key: record for record in records}.values()
     sets: dict[str, list[Record]] = defaultdict(list)
     for record in sorted(distinct, key=lambda record: record.key):
-        sets[_canonical(_settings(record))] += _by_row(record)
+        sets[_canonical(settings_of(record))] += _by_row(record)
     return [_table(sets[key]) for key in sorted(sets)]
 
 
@@ -53,7 +53,8 @@ def _fields(record: Record) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return _ROW_FIELDS, (*_ENCODER_FIELDS, *_CELL_FIELDS)
 
 
-def _settings(record: Record) -> dict[str, str]:
+def settings_of(record: Record) -> dict[str, str]:
+    """What the records of one table share."""
     run = record.run
     # A trained fuser before a classifier is another instrument; a segmentation decoder is trained either way.
     fused = record.task == "classification" and run.fusion not in ("", "none")
@@ -71,7 +72,7 @@ def _settings(record: Record) -> dict[str, str]:
 
 
 def _table(records: list[Record]) -> Table:
-    columns = _columns(records)
+    columns = column_names(records)
     notes = tuple(dict.fromkeys(flag for record in records for flag in record.flags))
     groups = _row_groups(records, columns)
     rows = [_row(title, group, columns, notes) for title, group in zip(_titles(groups), groups, strict=True)]
@@ -80,7 +81,7 @@ def _table(records: list[Record]) -> Table:
     by_column = {columns[record.key]: record.score for record in records}
     scores = {name: by_column[name] for name in names}
     return Table(
-        settings=_settings(records[0]),
+        settings=settings_of(records[0]),
         columns=tuple(names),
         metrics={name: score.headline for name, score in scores.items()},
         groups={name: score.n_groups for name, score in scores.items()},
@@ -90,12 +91,12 @@ def _table(records: list[Record]) -> Table:
     )
 
 
-def _columns(records: list[Record]) -> dict[str, str]:
+def column_names(records: list[Record]) -> dict[str, str]:
     """Column by record key: the dataset's name, and what sets it apart where that alone is ambiguous."""
     identity = {record.key: (record.run.dataset, record.score.headline, _short(record.run.data)) for record in records}
-    named = {}
+    named, distinct = {}, set(identity.values())
     for key, (dataset, metric, data) in identity.items():
-        others = {other for other in identity.values() if other[0] == dataset}
+        others = {other for other in distinct if other[0] == dataset}
         parts = [metric] if len({other[1] for other in others}) > 1 else []
         parts += [f"data {data}"] if len({other[2] for other in others}) > 1 else []
         named[key] = f"{dataset} ({', '.join(parts)})" if parts else dataset
