@@ -52,7 +52,7 @@ class Cell:
     @property
     def is_trained(self) -> bool:
         """Whether a decoder is trained by gradient on feature maps, rather than a probe fitted on embeddings."""
-        return self.dataset.task == "segmentation" or self.fusion.kind != "none"
+        return self.dataset.task == "segmentation" or self.fusion.kind not in ("none", "pca")
 
     @property
     def needs_maps(self) -> bool:
@@ -137,8 +137,16 @@ def _encoder_now(kept: EncoderCard, where: str, own: EncoderCard | None) -> Enco
 
 
 def plan_inputs(cell: Cell) -> InputPlan:
-    """What the cell's encoder is fed; raises as `inputs.plan`."""
+    """What the cell's encoder is fed.
+
+    Raises:
+        ImpossibleError: as `inputs.plan`; or the cell wants masks from what has no place in the image.
+    """
     settings = cell.settings
+    if cell.fusion.kind == "pca" and cell.dataset.task == "segmentation":
+        raise inputs.ImpossibleError(
+            f"fusion {cell.fusion.name} averages over the image, {cell.dataset.name} wants masks; choose another fusion"
+        )
     return inputs.plan(
         cell.dataset,
         inputs_of(cell.card),

@@ -118,7 +118,7 @@ def _features(
     cell, splits = resolved.cell, resolved.data.splits
     # Flipped copies are for training alone.
     variants = {name: cell.protocol.variants if name == "train" else 1 for name in splits}
-    tier: Tier = "pooled" if cell.is_trained else "embedding"
+    tier: Tier = "embedding" if cell.fusion.kind == "none" else "pooled"
     if cell.needs_maps:
         tier = choose_tier(
             measure(encoder, transform, splits["train"]),
@@ -157,7 +157,8 @@ def _measure(
         return train_and_score(cell.probe.name, fusers, encoder, data, cell.protocol, features, device, memory)
     from benchmark.probing import fit_and_score
 
-    return {cell.fusion.name: {0: fit_and_score(cell.probe.name, data, cell.protocol, features)}}
+    fuser = group[0].runs[0].fuser
+    return {cell.fusion.name: {0: fit_and_score(cell.probe.name, fuser, data, cell.protocol, features)}}
 
 
 def pick_device(choice: str) -> str:

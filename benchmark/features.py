@@ -87,6 +87,7 @@ class SplitFeatures:
         tier: where `read` takes the maps from.
         variants: stored copies of an image.
         embedding: (rows, D) in the protocol's feature dtype, memory-mapped; None in tiers `stem` and `none`.
+        pooled: (rows, views, channels of all levels) float32, each module's spatial mean; None in other tiers.
         seconds: spent extracting what is stored, whenever that was.
         bytes: on disk.
     """
@@ -94,7 +95,7 @@ class SplitFeatures:
     def __init__(self, tier: Tier, frozen: FrozenPart, stored: FeatureArrays | None) -> None:
         self.tier, self.variants, self._frozen = tier, frozen.variants, frozen
         self._arrays = stored.arrays if stored else {}
-        self.embedding = self._arrays.get("embedding")
+        self.embedding, self.pooled = self._arrays.get("embedding"), self._arrays.get("pooled")
         self.seconds = float(stored.seconds.sum()) if stored else 0.0
         self.bytes = stored.about.bytes if stored else 0
 

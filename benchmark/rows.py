@@ -16,7 +16,7 @@ from decoders.fusion_options import KINDS, Projection, parse
 from encoders.errors import UserError, nearest, strict
 from encoders.spec import EncoderCard
 
-Kind = Literal["none", "mean", "concat", "gw", "lw", "moe"]
+Kind = Literal["none", "pca", "mean", "concat", "gw", "lw", "moe"]
 
 
 @strict

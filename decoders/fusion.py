@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from decoders.fuser import Fuser
-from decoders.fusion_options import Experts, GlobalWeights, LocalWeights, parse
+from decoders.fusion_options import Components, Experts, GlobalWeights, LocalWeights, parse
 from decoders.moe import MixtureOfExperts
 from decoders.weighted import GlobalWeighted, LocalWeighted
 from encoders.base import Level
+from encoders.errors import UserError
 
 __all__ = ["Fuser", "build_fuser"]
 
@@ -83,6 +84,8 @@ def build_fuser(
         UserError: no such fuser or option, a value that cannot be, or a fuser with nothing to fuse.
     """
     parsed = parse(name, options or {})
+    if isinstance(parsed, Components):
+        raise UserError(f"fusion {name} fuses no maps, it is for linear probes; choose another for a trained decoder")
     if isinstance(parsed, GlobalWeights):
         return GlobalWeighted(levels, views, parsed)
     if isinstance(parsed, LocalWeights):

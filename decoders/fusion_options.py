@@ -18,6 +18,18 @@ class Plain:
 
 @strict
 @dataclass(frozen=True)
+class Components:
+    """Options of `pca`, which is no fuser of maps: it widens the embedding that a linear probe reads.
+
+    Attributes:
+        components: kept, of the modules' means in all views; see `decoders.reduction`.
+    """
+
+    components: int = 1024
+
+
+@strict
+@dataclass(frozen=True)
 class Projection:
     """Options of every fuser that projects its inputs to one width.
 
@@ -79,8 +91,9 @@ class Experts(Projection):
     balance_weight: float = 0.01
 
 
-KINDS: dict[str, type[Plain] | type[Projection]] = {
+KINDS: dict[str, type[Plain] | type[Components] | type[Projection]] = {
     "none": Plain,
+    "pca": Components,
     "mean": Plain,
     "concat": Plain,
     "gw": GlobalWeights,
@@ -90,7 +103,7 @@ KINDS: dict[str, type[Plain] | type[Projection]] = {
 """Options by name of the fuser."""
 
 
-def parse(name: str, options: Mapping[str, object]) -> Plain | Projection:
+def parse(name: str, options: Mapping[str, object]) -> Plain | Components | Projection:
     """Options of the fuser `name` from plain data.
 
     Raises:
@@ -100,6 +113,8 @@ def parse(name: str, options: Mapping[str, object]) -> Plain | Projection:
         raise UserError(f"'fusion' is {name!r}; {nearest(name, KINDS)}")
     where = f"fusion {name}"
     parsed = validate(KINDS[name], dict(options), where)
+    if isinstance(parsed, Components):
+        _at_least("components", parsed.components, 1, where)
     if isinstance(parsed, Projection):
         _check_projection(parsed, where)
     if isinstance(parsed, LocalWeights):

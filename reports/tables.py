@@ -57,7 +57,7 @@ def settings_of(record: Record) -> dict[str, str]:
     """What the records of one table share."""
     run = record.run
     # A trained fuser before a classifier is another instrument; a segmentation decoder is trained either way.
-    fused = record.task == "classification" and run.fusion not in ("", "none")
+    fused = record.task == "classification" and run.fuser["kind"] not in ("none", "pca")
     return {
         "task": record.task,
         "probe": run.probe,

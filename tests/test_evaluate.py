@@ -13,6 +13,7 @@ import pytest
 import evaluate
 from benchmark import cache
 from benchmark.records import RecordStore
+from reports.tables import tables
 from tests.writing import write_dataset
 
 ROOT = Path(__file__).parent.parent
@@ -234,6 +235,26 @@ def test_a_fuser_that_fits_no_level_stops_alone(demo: Path, tmp_path: Path, caps
     assert run(demo, *arguments, "--output", str(tmp_path)) == 2
     assert "imagestats-lw / real-chesapeake-patches / linear: fusion lw" in capsys.readouterr().err
     assert [record.run.fusion for record in RecordStore(tmp_path)] == ["gw"]
+
+
+def test_all_modules_and_views_by_principal_components_are_a_second_row_of_one_table(
+    demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "satdifuser_tiny,satdifuser_tiny-pca"
+    arguments = (*DEMO, "--encoder", rows, "--probe", "linear", "--device", "cpu", "--output", str(tmp_path))
+    assert run(demo, *arguments) == 0
+    plain, reduced = sorted(RecordStore(tmp_path), key=lambda record: record.run.fusion)
+    assert reduced.run.fuser == {"kind": "pca", "components": 1024}
+    kept = reduced.score.n_train - 1
+    assert f"{kept} principal components instead of 1024: there are no more in train" in reduced.flags
+    # One weight a component and an intercept, a class.
+    assert reduced.cost.trained_parameters % (kept + 1) == 0 < reduced.cost.trained_parameters
+    assert reduced.predictions_sha256 != plain.predictions_sha256
+    assert len(tables([plain, reduced])) == 1
+    capsys.readouterr()
+    masks = ("--demo", "--dataset", "real-neontree-crops", "--protocol", "smoke", "--dry-run")
+    assert run(demo, *masks, "--encoder", "satdifuser_tiny-pca", "--output", str(tmp_path)) == 0
+    assert "impossible: fusion pca averages over the image" in capsys.readouterr().out
 
 
 def test_the_demo_runs_masks_too(demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

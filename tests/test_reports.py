@@ -115,7 +115,7 @@ def test_one_unranked_cell_keeps_its_row_but_not_its_mark():
         {"partition": "0.01x"},
         {"probe": "knn"},
         {"probe_version": 2},
-        {"fusion": "gw"},
+        {"fusion": "gw", "fuser": {"kind": "gw"}},
         {"task": "segmentation"},
     ],
 )
