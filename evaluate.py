@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 DEMO = (
     (
-        "imagestats,rcf,satdifuser_tiny,croma:tiny,dofa:tiny,satmae:tiny,satlas:tiny",
+        "imagestats,rcf,satdifuser:tiny,croma:tiny,dofa:tiny,satmae:tiny,satlas:tiny",
         "real-chesapeake-patches",
         "frozen",
     ),
-    ("imagestats,satdifuser_tiny-gw", "real-neontree-crops", "demo"),
+    ("imagestats,satdifuser:tiny-gw", "real-neontree-crops", "demo"),
 )
 """Rows, dataset and protocol of the bundled samples: the protocol runs on a CPU in a minute."""
 FROZEN = "frozen"

@@ -16,13 +16,15 @@ from benchmark.executor_options import Options as ExecutorOptions
 from benchmark.executor_options import parse as parse_executor
 from benchmark.inputs import Track, check_fills
 from benchmark.protocol import Protocol
-from benchmark.rows import Fusion, Row, check_own_name, split
+from benchmark.rows import Fusion, Row, check_distinct, check_own_name, split
 from encoders.errors import UserError, nearest, strict, validate
 from encoders.spec import EncoderCard
 
 GROUPS = ("encoder", "fusion", "dataset", "probe", "protocol", "executor")
 DEFAULT_PROBE = {"classification": "linear", "segmentation": "upernet"}
 Tier = Literal["maps", "stem", "none"]
+WHOLE = "card:"
+"""What stands in Hydra's group before an encoder's name; without it, that is the file in `configs/encoder/`."""
 
 
 @strict
@@ -161,6 +163,7 @@ def compose(
             for name in chosen
         ]
         asked = _rows(named, described, checked.bands, lambda encoder, fusion: composed(encoder, chosen[0], fusion))
+    check_distinct(asked)
     rules = validate(Protocol, base["protocol"], f"protocol {protocol}")
     return Request(
         settings=checked,
@@ -191,7 +194,7 @@ def _rows(
                 cards[encoder] = validate(EncoderCard, found["encoder"], f"encoder {encoder}")
                 check_own_name(cards[encoder])
                 fusers[fusion] = validate(Fusion, found["fusion"], f"fusion {fusion}")
-        family = families.families().get(name)
+        family = families.fixed(name)
         label, title = (name, family.title) if family else (cards[name].name, cards[name].title)
         given = name if fusion == "none" else f"{name}-{fusion}"
         rows.append(Row(given, label, title, fusers[fusion], {data: cards[one] for data, one in by_dataset.items()}))
@@ -217,7 +220,7 @@ def _check_family(override: str, rows: Sequence[str]) -> None:
     if not override.lstrip("+~").startswith("encoder."):
         return
     for name in rows:
-        if name in families.families():
+        if families.fixed(name):
             raise UserError(f"'{override}': the checkpoints of family {name} are fixed; name an encoder to change it")
 
 
@@ -236,15 +239,14 @@ def _hydra() -> Any:
 
 
 def _in_group(encoder: str) -> str:
-    """The name of an encoder in Hydra's group, where one that is not built in is put first, card and all."""
+    """The name of an encoder's whole card in Hydra's group: what its file leaves out can be overridden too."""
     from dataclasses import asdict
 
     from hydra.core.config_store import ConfigStore
 
     card = encoders.card(encoder)
-    if card.name not in encoders.built_in():
-        ConfigStore.instance().store(name=card.name, group="encoder", node=asdict(card))
-    return card.name
+    ConfigStore.instance().store(name=WHOLE + card.name, group="encoder", node=asdict(card))
+    return WHOLE + card.name
 
 
 def _composed(choice: list[str], overrides: Sequence[str]) -> dict[str, Any]:
@@ -272,7 +274,7 @@ def _explain(error: Exception, choice: list[str], overrides: Sequence[str]) -> s
         parent, _, leaf = key.rpartition(".")
         siblings = OmegaConf.select(known, parent) if parent else known
         if not isinstance(siblings, DictConfig):
-            where = " and ".join(choice[:2])
+            where = " and ".join(choice[:2]).replace(WHOLE, "")
             return f"override '{override}': {where} have no '{parent}'; {nearest(parent, map(str, known))}"
         if leaf not in siblings:
             return f"override '{override}': unknown key '{leaf}'; {nearest(leaf, map(str, siblings))}"

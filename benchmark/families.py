@@ -1,7 +1,8 @@
 """Families of encoders: one row of the leaderboard whose checkpoint depends on the dataset and the band track.
 
 Which one is fixed in `configs/family.yaml`, with its reason, before any result. `croma` is a family;
-`croma:tiny` is the same mapping onto models whose weights are drawn. An encoder is a family of its own.
+`croma:tiny` is the same mapping onto models whose weights are drawn. An encoder is a family of its own, and where a
+family has one encoder alone both may bear one name (`satdifuser`): then the row is the encoder's.
 """
 
 from dataclasses import dataclass
@@ -64,12 +65,17 @@ def full() -> dict[str, Family]:
 
 def names() -> list[str]:
     """What can be named as an encoder on the command line: encoders and families."""
-    return sorted([*encoders.names(), *families()])
+    return sorted({*encoders.names(), *families()})
 
 
 def is_named(name: str) -> bool:
     """Whether a name is a family's or an encoder's, wherever the encoder comes from."""
     return name in families() or encoders.is_named(name)
+
+
+def fixed(name: str) -> Family | None:
+    """The family a row is, whose checkpoints are not the user's to change; None where the name is an encoder's."""
+    return None if name in encoders.built_in() else families().get(name)
 
 
 def choose(name: str, dataset: Dataset, track: Track) -> str:

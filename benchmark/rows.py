@@ -5,6 +5,7 @@ there with all its options; which of them the protocol fixes (width, norm groups
 A family (`benchmark.families`) is named like an encoder and is another one on each dataset.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
@@ -104,6 +105,22 @@ def check_own_name(card: EncoderCard) -> None:
         card.name in families.families() or card.name.endswith(tuple(f"-{fusion}" for fusion in fusion_names()))
     ):
         raise UserError(f"encoder {card.name}: the name is a family's or a row's; give yours a name of its own")
+
+
+def check_distinct(rows: Sequence[Row]) -> None:
+    """Check that no two rows are one: a family and its encoder, or two names of one encoder, where no dataset tells
+    them apart. A leaderboard with the same numbers twice would shift the ranks of all others.
+
+    Raises:
+        UserError: names both; also two encoders of one name, whose records couldn't be told apart.
+    """
+    for one, other in itertools.combinations(rows, 2):
+        if one.fusion.name != other.fusion.name:
+            continue
+        if one.cards == other.cards:
+            raise UserError(f"{one.given} and {other.given} are one encoder on every dataset asked for; name one")
+        if one.name == other.name:
+            raise UserError(f"{one.given} and {other.given} are both called {one.name}; give one another name")
 
 
 def fuser_options(fusion: Fusion, task: str, protocol: Protocol) -> dict[str, object]:

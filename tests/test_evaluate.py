@@ -68,7 +68,7 @@ SHORT = ("protocol.linear_c.low=1e-4", "protocol.linear_c.high=1", "protocol.lin
 MODULES_AFTER = "import sys, evaluate; code = evaluate.main(sys.argv[1:]); print('torch' in sys.modules, code)"
 
 
-DEMO_ROWS = ["croma:tiny", "dofa:tiny", "imagestats", "rcf", "satdifuser_tiny", "satlas:tiny", "satmae:tiny"]
+DEMO_ROWS = ["croma:tiny", "dofa:tiny", "imagestats", "rcf", "satdifuser:tiny", "satlas:tiny", "satmae:tiny"]
 
 
 def test_the_demo_evaluates_every_family_and_the_floors_on_real_images(demo: Path) -> None:
@@ -81,7 +81,7 @@ def test_the_demo_evaluates_every_family_and_the_floors_on_real_images(demo: Pat
         assert 0 <= record.score.interval.low <= record.score.metrics["accuracy"] <= record.score.interval.high <= 1
     # The majority class alone gives 0.51.
     assert records["imagestats"].score.metrics["accuracy"] > 0.75
-    assert records["satdifuser_tiny"].score.metrics["accuracy"] > 0.51
+    assert records["satdifuser:tiny"].score.metrics["accuracy"] > 0.51
 
 
 def test_random_weights_are_marked_and_never_ranked(demo: Path) -> None:
@@ -259,7 +259,7 @@ def test_all_modules_and_views_by_principal_components_are_a_second_row_of_one_t
 
 def test_the_demo_runs_masks_too(demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(demo, "--demo", "--dry-run", "--output", str(tmp_path)) == 0
-    assert "satdifuser_tiny-gw / real-neontree-crops / upernet: would run" in capsys.readouterr().out
+    assert "satdifuser:tiny-gw (satdifuser_tiny) / real-neontree-crops / upernet: would run" in capsys.readouterr().out
     arguments = ("--demo", "--encoder", "imagestats", "--dataset", "real-neontree-crops", "--protocol", "demo")
     assert run(demo, *arguments, "protocol.epochs=2", "--device", "cpu", "--output", str(tmp_path)) == 0
     (record,) = RecordStore(tmp_path)

@@ -50,13 +50,34 @@ def test_the_rows_are_those_fixed_beforehand() -> None:
     assert row("satlas", "authors")["m-eurosat"] == "satlas_s2_swinb_si_ms"
     assert row("satlas", "rgb")["m-eurosat"] == "satlas_s2_swinb_si_rgb"
     assert row("satlas", "rgb")["m-nz-cattle"] == "satlas_aerial_swinb_si"
+    assert set(row("satdifuser", "rgb").values()) | set(row("satdifuser", "authors").values()) == {"satdifuser"}
 
 
-def test_no_family_is_named_or_titled_as_an_encoder() -> None:
-    assert not set(families.families()) & set(encoders.names())
-    titles = [family.title for family in families.families().values()]
-    assert not set(titles) & {encoders.card(name).title for name in encoders.names()}
-    assert len(set(titles)) == len(titles)
+def test_only_a_family_of_one_encoder_bears_its_name_and_title() -> None:
+    shared = set(families.families()) & set(encoders.names())
+    assert shared == {"satdifuser"}
+    assert families.members("satdifuser") == ["satdifuser"]
+    titles = {name: family.title for name, family in families.families().items()}
+    assert len(set(titles.values())) == len(titles)
+    assert titles.pop("satdifuser") == encoders.card("satdifuser").title
+    assert not set(titles.values()) & {encoders.card(name).title for name in encoders.names()}
+
+
+def test_a_family_of_one_encoder_is_its_row_and_takes_its_options() -> None:
+    (row,) = compose("satdifuser", overrides=("encoder.options.save_indices=[48,43]",)).rows
+    assert (row.name, row.title) == ("satdifuser", "SatDiFuser")
+    assert {card.options["save_indices"] == [48, 43] for card in row.cards.values()} == {True}
+    (tiny,) = compose("satdifuser:tiny").rows
+    assert {card.name for card in tiny.cards.values()} == {"satdifuser_tiny"}
+
+
+def test_rows_that_no_dataset_tells_apart_are_named_once() -> None:
+    with pytest.raises(UserError, match="satdifuser:tiny and satdifuser_tiny are one encoder on every dataset asked"):
+        compose("satdifuser:tiny", "satdifuser_tiny")
+    with pytest.raises(UserError, match="satmae:tiny-gw and satmae_group_tiny-gw are one encoder"):
+        compose("satmae:tiny-gw", "imagestats", "satmae_group_tiny-gw")
+    # Another fuser, or one dataset that differs, makes two rows.
+    assert len(compose("satmae:tiny", "satmae_group_tiny-gw", "croma:tiny", "croma_tiny").rows) == 4
 
 
 def compose(*rows: str, overrides: tuple[str, ...] = ()) -> configuration.Request:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -129,6 +130,17 @@ def test_a_module_may_import_what_lies_beside_it_and_shadows_nothing_of_pythons(
     assert len(encoders.build(str(example)).levels) == 2
 
 
+def test_two_encoders_of_one_name_are_told_apart_before_anything_runs(example: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    other = write_example(tmp_path / "other")
+    shared: dict[str, Any] = {"dataset_choice": "m-chesapeake", "probe": None, "protocol": "smoke", "settings": {}}
+    with pytest.raises(UserError, match="are both called local_contrast; give one another name"):
+        configuration.compose(rows=[str(example), str(other)], overrides=[], **shared)
+    relative = f"{example.parent}/./{example.name}"
+    with pytest.raises(UserError, match="are one encoder on every dataset asked for; name one"):
+        configuration.compose(rows=[str(example), relative], overrides=[], **shared)
+
+
 def test_an_option_and_an_own_profile_reach_the_encoder_through_overrides(example: Path) -> None:
     plain = yaml.safe_load(example.read_text())
     (own,) = [yaml.safe_load(text) for kind, text in BLOCKS if kind == "yaml" and text.startswith("inputs:")]
@@ -139,7 +151,7 @@ def test_an_option_and_an_own_profile_reach_the_encoder_through_overrides(exampl
         probe=None,
         protocol="smoke",
         settings={"bands": "authors"},
-        overrides=["++encoder.options.strides=[8]", "++encoder.image_size=64"],
+        overrides=["++encoder.options.strides=[8]", "encoder.image_size=64"],
         fusions=["none"],
     )
     own_row, other = request.rows
