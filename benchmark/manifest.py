@@ -5,6 +5,7 @@ and lets only one process build at a time. The manifest holds content only; the 
 which decides whether they have changed, lies beside it.
 """
 
+import contextlib
 import hashlib
 import re
 import shutil
@@ -111,6 +112,8 @@ def open_split(source: Source, folder: Path) -> Stored:
     """
     found = find_split(source, folder)
     if found is not None:
+        with contextlib.suppress(OSError):
+            (folder / split_store.JOURNAL).unlink()  # of a process killed right before its last step
         return found
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -142,7 +145,7 @@ def _ingest(source: Source, folder: Path) -> Stored:
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     sync_folder(folder.parent)
-    (folder / split_store.JOURNAL).unlink()
+    (folder / split_store.JOURNAL).unlink(missing_ok=True)
     return Stored(folder, manifest, source.dataset)
 
 

@@ -48,7 +48,7 @@ def sweep(cells: Sequence[Cell], places: Places, executor: Options) -> list[Cell
     """
     for folder in (places.output / "records", places.output / "predictions", places.features_dir, places.ingest_dir):
         folder.mkdir(parents=True, exist_ok=True)
-        remove_litter(folder)
+    _remove_litter(places)
     made = make(executor)
     results = {cell.label: skipped(cell, runs, places) for cell in cells if (runs := _recorded(cell, places))}
     waiting = grouped([cell for cell in cells if cell.label not in results])
@@ -56,7 +56,17 @@ def sweep(cells: Sequence[Cell], places: Places, executor: Options) -> list[Cell
         for result in group:
             results[result.cell.label] = result
             print(f"[{len(results)}/{len(cells)}] {result.cell.title}: {result.outcome}", file=sys.stderr, flush=True)
+    _remove_litter(places)
     return [results[cell.label] for cell in cells]
+
+
+def _remove_litter(places: Places) -> None:
+    """Of processes that were killed: earlier ones, and workers of this sweep."""
+    remove_litter(places.output)
+    for folder in ("records", "predictions", "errors"):
+        remove_litter(places.output / folder)
+    remove_litter(places.features_dir, below=1)
+    remove_litter(places.ingest_dir, below=2)
 
 
 def _recorded(cell: Cell, places: Places) -> tuple[Run, ...]:

@@ -179,6 +179,15 @@ def test_litter_of_a_running_process_and_files_of_others_are_left_alone(tmp_path
     assert sorted(tmp_path.iterdir()) == sorted([running, others])
 
 
+def test_litter_is_looked_for_as_deep_as_asked_for(tmp_path):
+    paths = [tmp_path / name / f".a.json.{_host()}.999999999.tmp" for name in ("", "b", "b/c")]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("")
+    remove_litter(tmp_path, below=1)
+    assert [path.exists() for path in paths] == [False, False, True]
+
+
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
     path = write_atomically(tmp_path / "file", b"old")
 
@@ -186,6 +195,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match="No space left") as caught:
         write_atomically(path, b"new")
+    assert caught.value.filename == str(path)
     assert [(found.name, found.read_bytes()) for found in tmp_path.iterdir()] == [("file", b"old")]

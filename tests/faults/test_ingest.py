@@ -94,6 +94,13 @@ def test_a_torn_journal_line_is_dropped(geobench_copy: Path, tmp_path: Path, mon
     assert ingested(geobench_copy, tmp_path / "ingest") == ingested(geobench_copy, tmp_path / "whole")
 
 
+def test_killed_between_its_last_two_steps_an_ingest_leaves_no_journal(geobench_copy: Path, tmp_path: Path) -> None:
+    whole = ingested(geobench_copy, tmp_path / "ingest")
+    train = ingest.ingest_folder(EUROSAT, folder_of(geobench_copy), tmp_path / "ingest") / "train"
+    (train / split_store.JOURNAL).write_text("{}\n")
+    assert ingested(geobench_copy, tmp_path / "ingest") == whole
+
+
 def fail_in_row(monkeypatch: pytest.MonkeyPatch, number: int, error: Exception) -> None:
     write = RowFile.append
     rows: list[int] = []

@@ -1,0 +1,139 @@
+"""Commands to be stopped: each attempt is a fork of one process that has imported everything, so it starts at once.
+
+A fork tells through a pipe which stage of a run it enters and leaves. What it told before it died says where it was.
+"""
+
+import functools
+import importlib
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.faults.everything"])
+
+STAGES = {
+    "ingest": ("benchmark.manifest:_ingest",),
+    "extraction": (
+        "benchmark.feature_arrays:create",
+        "benchmark.features:FeatureStore._encode",
+        "benchmark.feature_arrays:FeatureArrays.finish",
+    ),
+    "training": ("benchmark.decoding:train_and_score", "benchmark.probing:fit_and_score"),
+    "record": ("benchmark.evaluation:_write", "benchmark.records:write_atomically"),
+    "report": ("reports.leaderboard:write", "reports.leaderboard:write_atomically"),
+}
+"""Along the way of the data: the functions that do the work."""
+
+Hook = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Event:
+    """A place of a stage was entered, or left, at a time of the monotonic clock."""
+
+    stage: str
+    place: str
+    entered: bool
+    time: float
+
+
+class Attempt:
+    """A command in a process of its own.
+
+    Args:
+        home: of ingested data and features (`SATDIFUSER_BENCH_HOME`).
+        hook: called in the process with each place as it is entered.
+    """
+
+    def __init__(self, arguments: Sequence[str], home: Path, hook: Hook | None = None) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self._log = home.with_name(f"{home.name}.log")
+        self._events, theirs = FORKS.Pipe(duplex=False)
+        self._inside: list[Event] = []
+        self.process = FORKS.Process(target=_run, args=(list(arguments), home, self._log, theirs, hook))
+        self.process.start()
+        theirs.close()
+
+    def next(self, seconds: float = 120) -> Event | None:
+        """The next event; None once the process has ended."""
+        if not self._events.poll(seconds):
+            self.process.kill()
+            raise TimeoutError(f"nothing happened for {seconds} s; {self.said}")
+        try:
+            event: Event = self._events.recv()
+        except EOFError:
+            return None
+        if event.entered:
+            self._inside.append(event)
+        else:
+            self._inside.pop()
+        return event
+
+    def reach(self, place: str, count: int = 1) -> None:
+        """Wait until a place (or stage) is entered for the n-th time."""
+        while (event := self.next()) is not None:
+            if event.entered and place in (event.stage, event.place):
+                count -= 1
+                if not count:
+                    return
+        raise AssertionError(f"{place} was not reached; {self.said}")
+
+    def end(self, seconds: float = 120) -> int:
+        """Wait for the end of the process; its exit code, negative for a signal."""
+        while self.next(seconds) is not None:
+            pass
+        self.process.join(seconds)
+        assert self.process.exitcode is not None
+        return self.process.exitcode
+
+    def kill(self) -> str:
+        """SIGKILL; the stage it fell in, `between` where in none, `ended` where it came too late."""
+        self.process.kill()
+        code = self.end()
+        if code == 0:
+            return "ended"
+        assert code == -9, self.said
+        return self._inside[-1].stage if self._inside else "between"
+
+    @property
+    def said(self) -> str:
+        """What it wrote to its streams, this time."""
+        return self._log.read_text()
+
+
+def _run(arguments: list[str], home: Path, log: Path, events: Connection, hook: Hook | None) -> None:
+    with log.open("wb") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    os.environ["SATDIFUSER_BENCH_HOME"] = str(home)
+    for stage, places in STAGES.items():
+        for place in places:
+            _tell(stage, place, events, hook)
+    import evaluate
+
+    sys.exit(evaluate.main(arguments))
+
+
+def _tell(stage: str, place: str, events: Connection, hook: Hook | None) -> None:
+    module, _, path = place.partition(":")
+    *parents, name = path.split(".")
+    owner = functools.reduce(getattr, parents, importlib.import_module(module))
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def telling(*arguments: object, **options: object) -> object:
+        events.send(Event(stage, place, True, time.monotonic()))
+        if hook is not None:
+            hook(place)
+        try:
+            return original(*arguments, **options)
+        finally:
+            events.send(Event(stage, place, False, time.monotonic()))
+
+    setattr(owner, name, telling)
