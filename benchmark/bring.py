@@ -73,7 +73,8 @@ def _bring(item: Item, keep_archive: bool, patience: Patience, free: FreeBytes) 
         if fetched.new:
             first_seen.record(*seen, fetched)
         did = "fetched" if fetched.new else "was there, whole"
-        return f"{item.name}: {item.target} {did} ({show_bytes(fetched.bytes)}, sha256 {fetched.sha256[:12]}...)"
+        told = f", revision {fetched.revision[:12]}..." if fetched.revision else ""
+        return f"{item.name}: {item.target} {did} ({show_bytes(fetched.bytes)}, sha256 {fetched.sha256[:12]}...{told})"
     item.folder.parent.mkdir(parents=True, exist_ok=True)
     with alone(item.folder):
         if item.is_there:

@@ -69,12 +69,13 @@ PATIENT = Patience()
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file that is whole: its digest and size, and whether this call brought it."""
+    """A file that is whole: its digest and size, whether this call brought it, and the commit the server named."""
 
     path: Path
     sha256: str
     bytes: int
     new: bool
+    revision: str = ""
 
 
 @strict
@@ -86,6 +87,7 @@ class _Note:
     validator: str = ""
     total: int | None = None
     announced: str = ""
+    revision: str = ""
 
 
 def free_bytes(folder: Path) -> int:
@@ -185,10 +187,10 @@ def _bring(remote: Remote, target: Path, patience: Patience, free: FreeBytes) ->
     """The whole, checked content, as `NAME.part`."""
     for last in (False, True):
         joined = _complete(remote, target, patience, free)
-        announced = _read_note(target, remote.url).announced
+        told = _read_note(target, remote.url)
         # Of some only the first digits are published; what the server adds to them counts too.
-        wanted = replace(remote, sha256=announced) if announced.startswith(remote.sha256) else remote
-        found = _measure(part_of(target), new=True)
+        wanted = replace(remote, sha256=told.announced) if told.announced.startswith(remote.sha256) else remote
+        found = replace(_measure(part_of(target), new=True), revision=told.revision)
         if _is_published(found, wanted):
             break
         _forget(target)
@@ -238,7 +240,7 @@ def _attempt(session: "Session", remote: Remote, target: Path, timeout: float, f
         need_room(target.parent, (answer.total or remote.bytes or 0) - have, free)
         if not have:
             part.unlink(missing_ok=True)
-            note = _Note(remote.url, answer.validator, answer.total, answer.announced)
+            note = _Note(remote.url, answer.validator, answer.total, answer.announced, answer.revision)
             write_atomically(_note_of(target), to_json(note))
         _append(answer, part, have)
     return have > 0

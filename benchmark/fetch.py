@@ -9,12 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import encoders
-from benchmark import datasets, families
-from benchmark.download import (
-    Remote,
-    part_of,
-    show_bytes,
-)
+from benchmark import datasets, families, first_seen
+from benchmark.download import Remote, part_of, show_bytes
 from benchmark.places import DATA_VARIABLE, Places
 from encoders import checkpoints
 from encoders.errors import UserError
@@ -168,7 +164,7 @@ def _weights(card: EncoderCard, root: Path, sizes: Sequence[int]) -> tuple[list[
 
 def _weights_file(card: EncoderCard, root: Path, path: str, url: str) -> Item:
     weights = card.weights
-    remote = Remote(url, weights.sha256.get(path, ""), weights.bytes.get(path))
+    remote = Remote(first_seen.fixed(root, url), weights.sha256.get(path, ""), weights.bytes.get(path))
     gigabytes = weights.gigabytes if len(weights.files) == 1 else None
     return Item(card.name, remote, root, root / path, card.licence, gigabytes)
 

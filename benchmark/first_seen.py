@@ -1,9 +1,11 @@
 """Which content an address brought first: the check of files whose publisher gives no checksum.
 
-One JSON in the folder that the files are fetched into; a later download of the same address must be the same.
+One JSON in the folder that the files are fetched into; a later download of the same address must be the same. Of an
+address whose content moves on (`resolve/main` on Hugging Face) the commit it brought first stands there too, and is
+what later downloads ask for.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock
@@ -13,14 +15,25 @@ from benchmark.download import Fetched
 from encoders.errors import UserError, strict, to_json, validate_json
 
 NAME = ".fetched.json"
+_MOVING = "/resolve/main/"
 
 
 @strict
 @dataclass(frozen=True)
 class _Seen:
-    """sha256 by address."""
+    """sha256 by address, and the fixed address of each moving one."""
 
     sha256: dict[str, str]
+    fixed: dict[str, str] = field(default_factory=dict)
+
+
+def fixed(folder: Path, url: str) -> str:
+    """What to ask for: of a moving address the commit that it brought first, once there is one; else the address.
+
+    Raises:
+        UserError: the record is damaged.
+    """
+    return _read(folder).fixed.get(url, url)
 
 
 def compare(folder: Path, url: str, fetched: Fetched) -> None:
@@ -29,7 +42,7 @@ def compare(folder: Path, url: str, fetched: Fetched) -> None:
     Raises:
         UserError: it is another content, or the record is damaged.
     """
-    first = _read(folder).get(url, fetched.sha256)
+    first = _read(folder).sha256.get(url, fetched.sha256)
     if first != fetched.sha256:
         raise UserError(
             f"{url}: sha256 is {fetched.sha256[:12]}..., and was {first[:12]}... when it was first fetched, so it was "
@@ -45,10 +58,13 @@ def record(folder: Path, url: str, fetched: Fetched) -> None:
     """
     with FileLock(folder / f"{NAME}.lock"):
         seen = _read(folder)
-        if url not in seen:
-            write_atomically(folder / NAME, to_json(_Seen({**seen, url: fetched.sha256})))
+        if url not in seen.sha256:
+            address = url.replace(_MOVING, f"/resolve/{fetched.revision}/") if fetched.revision else url
+            both = dict.fromkeys((url, address), fetched.sha256)
+            moved = {url: address} if address != url else {}
+            write_atomically(folder / NAME, to_json(_Seen(seen.sha256 | both, seen.fixed | moved)))
 
 
-def _read(folder: Path) -> dict[str, str]:
+def _read(folder: Path) -> _Seen:
     path = folder / NAME
-    return validate_json(_Seen, path.read_bytes(), f"{path} (delete it)").sha256 if path.exists() else {}
+    return validate_json(_Seen, path.read_bytes(), f"{path} (delete it)") if path.exists() else _Seen({})

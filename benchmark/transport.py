@@ -20,6 +20,7 @@ MOST_REDIRECTS = 8
 CHUNK = 1 << 16
 """Bytes read at once; as many may be lost where a connection breaks."""
 _SHA256 = re.compile(r'^"?([0-9a-f]{64})"?$')
+_COMMIT = re.compile("[0-9a-f]{40}")
 _RANGE = re.compile(r"^bytes (\d+)-\d+/(\d+)$")
 _REDIRECTS = {301, 302, 303, 307, 308}
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
@@ -43,13 +44,14 @@ class Answer:
         total: size of the whole file; None if the server didn't say.
         validator: strong ETag, else Last-Modified, to be sent as If-Range; empty if the server gives none.
         announced: sha256 the server gave for the whole (Hugging Face's X-Linked-ETag); empty if none.
+        revision: commit the file is of (Hugging Face's X-Repo-Commit); empty if not told.
     """
 
-    def __init__(self, response: "Response", announced: str) -> None:
+    def __init__(self, response: "Response", announced: str, revision: str) -> None:
         self._response = response
         headers, piece = response.headers, _RANGE.match(response.headers.get("Content-Range", ""))
         etag, length = headers.get("ETag", ""), headers.get("Content-Length", "")
-        self.announced = announced
+        self.announced, self.revision = announced, revision
         self.validator = etag if etag.startswith('"') else headers.get("Last-Modified", "")
         self.start: int | None = 0
         self.total = int(length) if length.isdigit() else None
@@ -98,17 +100,17 @@ def ask(session: "Session", url: str, timeout: float, start: int = 0, validator:
     headers = {"Accept-Encoding": "identity", "User-Agent": "satdifuser-bench"}
     if start:
         headers |= {"Range": f"bytes={start}-", "If-Range": validator}
-    response, announced = _follow(session, url, headers, timeout)
+    response, announced, revision = _follow(session, url, headers, timeout)
     with response:
         _refuse(response, url)
-        yield Answer(response, announced)
+        yield Answer(response, announced, revision)
 
 
-def _follow(session: "Session", url: str, headers: dict[str, str], timeout: float) -> "tuple[Response, str]":
-    """The answer behind all redirects, and the sha256 any of the servers announced."""
+def _follow(session: "Session", url: str, headers: dict[str, str], timeout: float) -> "tuple[Response, str, str]":
+    """The answer behind all redirects, and the sha256 and the commit that any of the servers told."""
     import requests
 
-    announced, here = "", url
+    announced, revision, here = "", "", url
     for _ in range(MOST_REDIRECTS):
         _refuse_insecure(here, url)
         try:
@@ -117,8 +119,10 @@ def _follow(session: "Session", url: str, headers: dict[str, str], timeout: floa
             raise Broken(f"{urlsplit(here).hostname} cannot be reached ({_reason(error)})") from None
         said = _SHA256.match(response.headers.get("X-Linked-ETag", ""))
         announced = said[1] if said else announced
+        commit = _COMMIT.fullmatch(response.headers.get("X-Repo-Commit", ""))
+        revision = commit[0] if commit else revision
         if response.status_code not in _REDIRECTS:
-            return response, announced
+            return response, announced, revision
         response.close()
         here = urljoin(here, response.headers.get("Location", ""))
     raise UserError(f"{url}: redirected more than {MOST_REDIRECTS} times; look at its page in a browser")

@@ -1,11 +1,13 @@
-"""Models of timm, and of torchgeo where it builds on timm, behind the encoder interface.
+"""Models of timm and of torchgeo behind the encoder interface.
 
-Feature maps are those of timm's `forward_intermediates` (stages of a convolutional network, blocks of a
-transformer, without final norm); the embedding is the vector the model gives its own classifier.
+Feature maps are stages of a convolutional network or blocks of a transformer, without final norm
+(`encoders.stages`); the embedding is the vector the model gives its own classifier.
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -13,14 +15,15 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from encoders.assembly import taps, weighted
+from encoders.assembly import weighted
 from encoders.bands import Band
 from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level
 from encoders.errors import UserError, strict, validate
 from encoders.library_cards import library
+from encoders.stages import Stages
 
-CLASSIFIERS = ("fc.", "head.")
-"""Of torchgeo's ResNets and transformers."""
+CLASSIFIERS = ("fc", "head")
+"""Of torchgeo's ResNets and transformers, and of torchvision's that it takes."""
 UNTRAINED = ("norm.weight", "norm.bias")
 """What torchgeo's files of transformers may lack (`KEYS` in its models/vit.py)."""
 
@@ -33,7 +36,7 @@ class Options:
     Attributes:
         architecture: the library's name of the model.
         weights: torchgeo's name of the weights, which decides the number of bands; of timm's models empty.
-        layers: stages or blocks read as maps, counted from 0; None for the usual ones (`encoders.assembly.TAPS`).
+        layers: stages or blocks read as maps, counted from 0; None for the usual ones (`encoders.stages`).
         seed: of drawn weights.
         arguments: handed on to the library's constructor, such as `res` of Scale-MAE.
     """
@@ -59,18 +62,12 @@ class TimmModel(Encoder):
         """
         super().__init__()
         self.card, self.inputs = card, inputs
-        stages = getattr(network, "feature_info", None)
-        if not stages or not hasattr(network, "forward_intermediates"):
-            raise UserError(
-                f"{card.name}: the library gives no feature maps of this model; write an encoder of your own "
-                "(docs/add-your-encoder.md)"
-            )
-        self._read = taps(options.layers, len(stages), f"{card.name}: options")
         self.network = network
         self.channels = len(inputs.usual_bands())
-        maps, embedding = self._first_look(side)
+        self._stages = Stages(network, card.name)
+        maps, embedding = self._first_look(side, options.layers)
         found = [
-            (int(stages[i]["reduction"]), (str(stages[i]["module"]), one.shape[1]))
+            (self._stages.strides[i], (self._stages.names[i], one.shape[1]))
             for i, one in zip(self._read, maps, strict=True)
         ]
         self.levels = tuple(
@@ -133,25 +130,30 @@ class TimmModel(Encoder):
 
     @staticmethod
     def _own_names(state: Mapping[str, Tensor], network: nn.Module) -> Mapping[str, Tensor]:
-        """A file's tensors without those of the classifier, whose names timm knows."""
+        """A file's tensors by timm's names, as its own filter gives them, without those of the classifier."""
+        convert = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
+        if convert:
+            # Another model's file can trip it anywhere; the strict load then names its tensors.
+            with suppress(Exception):
+                state = convert(dict(state), network)
         about: Any = getattr(network, "pretrained_cfg", None) or {}
         named = about.get("classifier") or ()
         surplus = tuple(f"{head}." for head in ((named,) if isinstance(named, str) else named))
         return {name: tensor for name, tensor in state.items() if not (surplus and name.startswith(surplus))}
 
-    def _first_look(self, side: int) -> tuple[list[Tensor], Tensor]:
+    def _first_look(self, side: int, layers: Sequence[int] | None) -> tuple[list[Tensor], Tensor]:
         """Maps and embedding of one empty image, after the network was set to its size if it must be."""
         network: Any = self.network
         empty = torch.zeros(1, self.channels, side, side, dtype=next(network.parameters()).dtype)
         try:
-            return self._look(empty)
+            return self._choose_and_look(empty, layers)
         except UserError:
             if not hasattr(network, "set_input_size"):
                 raise
         # timm's own way: position tables are resampled.
         network.set_input_size((side, side))
-        maps, embedding = self._look(empty)
-        patch = network.feature_info[0]["reduction"]
+        maps, embedding = self._choose_and_look(empty, layers)
+        patch = self._stages.strides[0]
         if side % patch:
             raise UserError(
                 f"{self.card.name}: images of {side} pixels are not whole patches of {patch}; "
@@ -160,16 +162,24 @@ class TimmModel(Encoder):
         return maps, embedding
 
     def _body(self, stem: Tensor) -> Features:
-        maps, embedding = self._look(stem.to(next(self.network.parameters()).dtype))
+        images = stem.to(next(self.network.parameters()).dtype)
+        with self._refusing_size(images):
+            maps, embedding = self._stages.read(images, self._read)
         grids = itertools.groupby(maps, key=lambda one: one.shape[-2:])
         levels = [torch.cat(list(group), dim=1)[:, None].float() for _, group in grids]
         return Features(tuple(levels), embedding.float())
 
     @torch.no_grad()
-    def _look(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        network: Any = self.network
+    def _choose_and_look(self, images: Tensor, layers: Sequence[int] | None) -> tuple[list[Tensor], Tensor]:
+        with self._refusing_size(images):
+            self._read = self._stages.choose(layers, images)
+            return self._stages.read(images, self._read)
+
+    @contextmanager
+    def _refusing_size(self, images: Tensor) -> Iterator[None]:
+        """What the library says of images it does not take, as one sentence."""
         try:
-            last, maps = network.forward_intermediates(images, indices=list(self._read), output_fmt="NCHW")
+            yield
         except (AssertionError, ValueError, RuntimeError) as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise
@@ -178,11 +188,10 @@ class TimmModel(Encoder):
                 f"{self.card.name}: does not take images of {size} pixels ({why}); "
                 "set encoder.image_size to a size it takes"
             ) from None
-        return maps, network.forward_head(last, pre_logits=True)
 
 
 class TorchGeoModel(TimmModel):
-    """A model of torchgeo's that is one of timm's, for other bands."""
+    """A model of torchgeo's: mostly one of timm's for other bands, else of torchvision's or its own."""
 
     @staticmethod
     def _make(options: Options) -> nn.Module:
@@ -190,12 +199,22 @@ class TorchGeoModel(TimmModel):
         models = library("torchgeo.models")
         meta = models.get_model_weights(options.architecture)[options.weights].meta
         told = {key: meta[key] for key in ("in_chans", "img_size") if key in meta}
-        made: nn.Module = models.get_model(options.architecture, **(told | {"num_classes": 0} | options.arguments))
+        made: nn.Module
+        try:
+            made = models.get_model(options.architecture, **(told | {"num_classes": 0} | options.arguments))
+        except TypeError:
+            # Not one of timm's, whose arguments these are.
+            made = models.get_model(options.architecture, **options.arguments)
+        if type(made).__module__.startswith("torchvision."):
+            for name in (name for name in CLASSIFIERS if hasattr(made, name)):
+                setattr(made, name, nn.Identity())
         return made
 
     @staticmethod
     def _own_names(state: Mapping[str, Tensor], network: nn.Module) -> Mapping[str, Tensor]:
         """A file's tensors without a classifier's; a last norm that it lacks stays the identity, as in torchgeo."""
-        kept = {name: tensor for name, tensor in state.items() if not name.startswith(CLASSIFIERS)}
-        fresh = network.state_dict()
+        # torchgeo's SwinBackbone_Weights: the network, and norms of a segmentation decoder beside it.
+        inner = {name.removeprefix("state_dict/"): one for name, one in state.items() if name.startswith("state_dict/")}
+        fresh, surplus = network.state_dict(), tuple(f"{name}." for name in CLASSIFIERS)
+        kept = {name: one for name, one in (inner or state).items() if name in fresh or not name.startswith(surplus)}
         return {name: fresh[name] for name in UNTRAINED if name in fresh} | kept

@@ -146,7 +146,7 @@ def _torchgeo_inputs(model: str, weights: Any) -> dict[str, object]:
     Raises:
         UserError: bands that no dataset of the benchmark can give in the unit wanted, or no normalisation.
     """
-    steps = list(weights.transforms.children()) if hasattr(weights.transforms, "children") else []
+    steps = list(weights.transforms.modules()) if hasattr(weights.transforms, "modules") else []
     channels = int(weights.meta.get("in_chans") or 0)
     scales = [(_wide(step.mean, channels), _wide(step.std, channels)) for step in steps if hasattr(step, "std")]
     bands = [_band(str(name)) for name in weights.meta.get("bands") or ("R", "G", "B")]
@@ -154,17 +154,23 @@ def _torchgeo_inputs(model: str, weights: Any) -> dict[str, object]:
         raise UserError(
             f"torchgeo:{model}: torchgeo does not say how its images are scaled; write an encoder of your own"
         )
+    if len(set(bands)) < len(bands):
+        raise UserError(f"torchgeo:{model}: wants images of several dates, a sample has one; choose other weights")
     sides = [step.size[0] for step in steps if hasattr(step, "size")]
     # Cropping and resizing both end in the size the model was trained at.
     size, fixed = sides[-1] if sides else 224, "resnet" not in model.partition(":")[0]
     title = f"torchgeo {model}"
     picture = max(scales[0][1]) < BYTE_STD
     sensor = weights.name.partition("_")[0]
+    if picture and max(scales[0][1]) <= 1:
+        scales = [((0,) * channels, (255,) * channels), *scales]
     if picture and set(bands) in ({"red", "green", "blue"}, {"B04", "B03", "B02"}):
         colours = [KNOWN[band].common or "" for band in bands]
         fed = {"aerial": colours, "landsat8": colours, "sentinel2": [PICTURE[colour] for colour in colours]}
         kept = {"NAIP": ("aerial",), "SENTINEL2": ("sentinel2", "landsat8")}.get(sensor, tuple(fed))
         return _inputs(title, size, fixed, {name: fed[name] for name in kept}, _picture_rules(scales, colours))
+    if picture and set(bands) == {"red", "green", "blue", "nir"}:
+        return _inputs(title, size, fixed, {"aerial": bands}, _byte_rules(_steps(scales, bands)))
     if sensor == "SENTINEL2" and not picture and set(bands) <= KNOWN.keys():
         return _inputs(title, size, fixed, {"sentinel2": bands}, _number_rules(scales, bands))
     if sensor == "SENTINEL1" and min(scales[0][0]) < 0 and set(bands) == {"VV", "VH"}:
@@ -204,6 +210,13 @@ def _picture_rules(scales: Sequence[Scale], colours: Sequence[str] = tuple(PICTU
         {"unit": "dn", "steps": [STRETCH, *last]},
         {"unit": "reflectance", "steps": [FROM_REFLECTANCE, STRETCH, *last]},
         {"unit": "dn8", "steps": [FROM_DN8, STRETCH, *last], "note": DN8_NOTE},
+        *_byte_rules(last),
+    ]
+
+
+def _byte_rules(last: list[dict[str, object]]) -> list[dict[str, object]]:
+    """From 0..255, or 0..1, to the last steps."""
+    return [
         {"unit": "byte", "steps": last},
         {"unit": "unit", "steps": [{"op": "multiply", "by": 255}, *last]},
     ]
@@ -241,7 +254,7 @@ def _wide(values: Sequence[float], channels: int) -> tuple[float, ...]:
 
 def _band(name: str) -> str:
     """Our name of a band: B4 is B04, B8a is B8A, R is red."""
-    colours = {"R": "red", "G": "green", "B": "blue"}
+    colours = {"R": "red", "G": "green", "B": "blue", "NIR": "nir"}
     return colours.get(name) or re.sub(r"^B(\d)$", r"B0\1", name.upper())
 
 

@@ -14,9 +14,9 @@ import pytest
 
 import encoders
 import evaluate
-from benchmark import bring, datasets, fetch, ingest
+from benchmark import bring, datasets, fetch, first_seen, ingest
 from benchmark.datasets import Archive
-from benchmark.download import Patience, Remote, alone, part_of
+from benchmark.download import Fetched, Patience, Remote, alone, part_of
 from benchmark.places import Places
 from encoders import checkpoints
 from encoders.errors import UserError
@@ -140,6 +140,29 @@ def test_weights_without_a_published_checksum_must_stay_what_they_were(
         fetched("encoder", "m", places)
 
 
+def test_an_address_that_moves_on_stays_at_the_commit_it_brought_first(
+    web: Web, places: Places, cards: Callable[..., EncoderCard]
+) -> None:
+    first, second = "a" * 40, "b" * 40
+    web.pages["/hub/resolve/main/m"] = Page(status=[302], location="/model", headers={"X-Repo-Commit": first})
+    cards(files=("w.pt",), urls={"w.pt": f"{web.url}/hub/resolve/main/m"})
+    (line,) = fetched("encoder", "m", places)
+    assert "revision aaaaaaaaaaaa..." in line
+
+    # The publisher goes on; the commit stays.
+    web.pages["/hub/resolve/main/m"].headers["X-Repo-Commit"] = second
+    web.pages[f"/hub/resolve/{first}/m"] = Page(MODEL)
+    web.pages["/model"].content = b"the next release"
+    (places.weights_dir / "w.pt").unlink()
+    assert fetch.plan("encoder", "m", places).items[0].row()[4] == f"{web.url}/hub/resolve/{first}/m"
+    fetched("encoder", "m", places)
+    assert (places.weights_dir / "w.pt").read_bytes() == MODEL
+    web.pages[f"/hub/resolve/{first}/m"].content = b"something else"
+    (places.weights_dir / "w.pt").unlink()
+    with pytest.raises(UserError, match="when it was first fetched"):
+        fetched("encoder", "m", places)
+
+
 def test_only_the_cards_files_are_taken_from_an_archive_wherever_they_lie_in_it(
     web: Web, places: Places, cards: Callable[..., EncoderCard]
 ) -> None:
@@ -157,6 +180,18 @@ def test_only_the_cards_files_are_taken_from_an_archive_wherever_they_lie_in_it(
     (places.weights_dir / "m/res256/a.json").unlink()
     with pytest.raises(UserError, match=r"res256 is there but lacks a\.json; move or delete the folder"):
         fetched("encoder", "m", places)
+
+
+def test_room_for_an_archive_of_unknown_size_is_what_the_server_says(
+    web: Web, places: Places, cards: Callable[..., EncoderCard]
+) -> None:
+    cards(files=("m/r/a.json",), archives={"m/r": f"{web.url}/run"})
+    web.pages["/run"] = Page(zipped({"a.json": b"{}"}))
+    web.pages["/run"].declared = 30 * 10**9
+    assert fetch.plan("encoder", "m", places).items[0].row()[2] == "?"
+    with pytest.raises(UserError, match=r"30 GB are needed and 5 GB are free"):
+        fetched("encoder", "m", places, free=lambda _: 5 * 10**9)
+    assert not part_of(places.weights_dir / "m/r.zip").exists()
 
 
 @pytest.mark.parametrize(("names", "count"), [(("b.json",), 0), (("a.json", "copy/a.json"), 2)])
@@ -277,10 +312,12 @@ def test_encoders_that_share_a_file_share_its_download(
 
 
 def test_first_digits_of_a_checksum_do_not_replace_the_first_download(
-    web: Web, places: Places, cards: Callable[..., EncoderCard], monkeypatch: pytest.MonkeyPatch
+    web: Web, places: Places, cards: Callable[..., EncoderCard]
 ) -> None:
     cards(files=("w.pt",), urls={"w.pt": f"{web.url}/model"}, sha256={"w.pt": SHA256[:8]})
-    monkeypatch.setattr("benchmark.first_seen._read", lambda _: {f"{web.url}/model": SHA256[:8] + "0" * 56})
+    places.weights_dir.mkdir()
+    other = Fetched(places.weights_dir / "w.pt", SHA256[:8] + "0" * 56, 1, new=True)
+    first_seen.record(places.weights_dir, f"{web.url}/model", other)
     with pytest.raises(UserError, match="when it was first fetched"):
         fetched("encoder", "m", places)
 

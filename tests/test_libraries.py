@@ -12,9 +12,10 @@ import yaml
 import configs
 import encoders
 import evaluate
-from benchmark import datasets, inputs
+from benchmark import configuration, datasets, inputs
 from encoders.errors import UserError, validate
 from encoders.spec import EncoderCard, InputSpec
+from encoders.stages import Stages
 
 timm = pytest.importorskip("timm", reason="timm is not installed (extra `timm`)")
 NET = "timm:resnet18.a1_in1k"
@@ -286,6 +287,7 @@ def test_torchgeos_file_may_lack_the_last_norm_and_hold_a_classifier(tmp_path: P
         ("dofa_small_patch16_224:X", "torchgeo publishes no weights of 'dofa_small_patch16_224'"),
         ("resnet18:LANDSAT_TM_TOA_MOCO", "no dataset of the benchmark holds its bands"),
         ("satclip:SATCLIP_VIT16_L40", "torchgeo does not say how its images are scaled"),
+        ("unet:SENTINEL2_2CLASS_FTW", "wants images of several dates, a sample has one"),
         ("croma_base:CROMA_VIT", "is built in; choose croma_base_joint or croma_base_optical or croma_base_sar"),
     ],
 )
@@ -301,8 +303,135 @@ def test_what_torchgeo_and_we_hold_is_run_by_ours() -> None:
     assert encoders.card("torchgeo:swin_v2_t:SENTINEL2_SI_RGB_SATLAS") == encoders.card("satlas_s2_swint_si_rgb")
 
 
-def test_a_model_without_stages_is_one_sentence() -> None:
+def hooked(monkeypatch: pytest.MonkeyPatch, network: type) -> None:
+    """Makes timm's network one that hands out no maps of its own."""
+    monkeypatch.delattr(network, "forward_intermediates")
+
+
+@pytest.mark.parametrize(("name", "side"), [(NET, 64), (VIT, 224), ("timm:swin_tiny_patch4_window7_224.ms_in1k", 224)])
+def test_blocks_read_by_hooks_are_those_the_library_hands_out(
+    name: str, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = images(3, side)
+    told = encoders.build(card(name), image_size=side)
+    expected = told(batch)
+    hooked(monkeypatch, type(told.network))
+    read = encoders.build(card(name), image_size=side)
+    features = read(batch)
+    assert [level.stride for level in read.levels] == [level.stride for level in told.levels]
+    assert [level.channels for level in read.levels] == [level.channels for level in told.levels]
+    assert torch.equal(features.embedding, expected.embedding)
+    for one, other in zip(features.maps, expected.maps, strict=True):
+        assert torch.equal(one, other)
+
+
+class Odd(torch.nn.Module):
+    """Blocks that give `shape` for any image."""
+
+    def __init__(self, blocks: str, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+        setattr(self, blocks, torch.nn.ModuleList([torch.nn.Identity(), torch.nn.Identity()]))
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        value = torch.zeros(self.shape)
+        for block in next(self.children()):
+            value = block(value)
+        return value
+
+
+def test_a_model_without_blocks_or_maps_is_one_sentence() -> None:
+    with pytest.raises(UserError, match="x: the library gives no feature maps of this model, and it has no blocks"):
+        Stages(Odd("parts", (1, 4, 4, 4)), "x")
+    odd = Stages(Odd("blocks", (1, 40, 8)), "x")
+    assert odd.read(torch.zeros(1, 3, 64, 64), [0])[0][0].shape == (1, 8, 6, 6)
+    for shape, size in (((1, 66 - 17, 8), (64, 32)), ((1, 35, 8, 2), (64, 64)), ((1, 1043, 8), (64, 64))):
+        with pytest.raises(
+            UserError, match=r"x: blocks\.1 gives .* which is no square map; write an encoder of your own"
+        ):
+            Stages(Odd("blocks", shape), "x").read(torch.zeros(1, 3, *size), [1])
+
+
+def test_a_released_file_in_its_authors_layout_becomes_timms_own(tmp_path: Path) -> None:
+    arguments = {"embed_dim": 48, "depth": 4, "num_heads": 3, "img_size": 28}
+    name = "timm:vit_giant_patch14_reg4_dinov2.lvd142m"
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        released = timm.create_model(name.removeprefix("timm:"), num_classes=0, **arguments).eval()
+    # The authors' file: a mask token, registers of another name, positions with the class token's, gates as w12 and w3.
+    state = {
+        key.replace("mlp.fc1", "mlp.w12").replace("mlp.fc2", "mlp.w3"): one
+        for key, one in released.state_dict().items()
+    }
+    position, first = state["pos_embed"], torch.randn(1, 1, 48, generator=torch.Generator().manual_seed(2))
+    state["pos_embed"] = torch.cat((first, position), dim=1)
+    state["cls_token"] = state["cls_token"] - first
+    state["register_tokens"] = state.pop("reg_token")
+    state["mask_token"] = torch.zeros(1, 48)
+    (tmp_path / "timm").mkdir()
+    torch.save(state, tmp_path / "timm" / f"{name.removeprefix('timm:')}.pth")
+    passport = card(name, random=False, arguments=arguments)
+    encoder = encoders.build(passport, image_size=28, weights_dir=tmp_path)
+    own = encoder.network.state_dict()  # type: ignore[union-attr]
+    for key, expected in released.state_dict().items():
+        assert torch.allclose(own.pop(key), expected, atol=1e-6)
+    assert not own
+
+    state["blocks.0.mlp.w13.weight"] = torch.zeros(1)
+    torch.save(state, tmp_path / "timm" / f"{name.removeprefix('timm:')}.pth")
+    with pytest.raises(UserError, match=r"unexpected: blocks\.0\.mlp\.w13\.weight"):
+        encoders.build(passport, image_size=28, weights_dir=tmp_path)
+
+
+def test_another_models_file_is_refused_by_its_tensors_names(tmp_path: Path) -> None:
+    (tmp_path / "timm").mkdir()
+    torch.save({"pos_embed": torch.zeros(3)}, tmp_path / "timm" / f"{VIT.removeprefix('timm:')}.pth")
+    with pytest.raises(UserError, match=r"not the weights of this model \(missing: "):
+        encoders.build(card(VIT, random=False), weights_dir=tmp_path)
+
+
+def test_torchvisions_networks_in_torchgeo_are_read_by_hooks_at_the_end_of_each_stage(tmp_path: Path) -> None:
+    passport = torchgeo_card("torchgeo:swin_t:CITYSCAPES_SEMSEG", random=False)
+    models = pytest.importorskip("torchgeo.models", reason="torchgeo is not installed (extra `torchgeo`)")
+    with torch.random.fork_rng():
+        released = models.swin_t().eval()
+    kept = {name: one for name, one in released.state_dict().items() if not name.startswith(("head.", "norm."))}
+    (tmp_path / "torchgeo").mkdir()
+    torch.save(
+        {"state_dict": kept, "feat_norms_state_dict": {"norm0.weight": torch.ones(96)}},
+        tmp_path / passport.weights.files[0],
+    )
+    encoder = encoders.build(passport, image_size=64, weights_dir=tmp_path)
+    assert [(level.stride, level.channels) for level in encoder.levels] == [(4, 96), (8, 192), (16, 384), (32, 768)]
+    batch = images(3, 64)
+    features = encoder(batch)
+    released.head = torch.nn.Identity()
+    with torch.no_grad():
+        assert torch.equal(features.maps[1][:, 0], released.features[:4](batch).permute(0, 3, 1, 2))
+        assert torch.equal(features.embedding, released(batch))
+    # Its constants are of images of 0..1.
+    plan = inputs.plan(datasets.dataset("m-pv4ger"), encoders.inputs_of(passport))
+    assert "divide by=255.0 | zscore(fixed) mean=0.485 std=0.229" in plan.channels[0].describe()
+
+
+def test_torchgeos_own_networks_are_read_by_hooks_too() -> None:
+    passport = torchgeo_card("torchgeo:tilenet:NAIP_ALL_TILE2VEC")
+    plan = inputs.plan(datasets.dataset("m-chesapeake"), encoders.inputs_of(passport))
+    assert [channel.wanted.name for channel in plan.channels] == ["red", "green", "blue", "nir"]
+    encoder = encoders.build(passport, image_size=64)
+    assert [level.stride for level in encoder.levels] == [2, 4, 8, 16]
+    assert encoder(images(4, 64)).embedding.shape == (2, 512)
+
+
+def test_two_names_of_one_librarys_model_are_named_once() -> None:
     with pytest.raises(
-        UserError, match="the library gives no feature maps of this model; write an encoder of your own"
+        UserError, match=r"timm:resnet18 and timm:resnet18\.a1_in1k are one encoder on every dataset asked"
     ):
-        encoders.build(torchgeo_card("torchgeo:unet:SENTINEL2_2CLASS_FTW"), image_size=32)
+        configuration.compose(
+            rows=["timm:resnet18", NET],
+            dataset_choice="m-eurosat",
+            probe=None,
+            protocol="smoke",
+            settings={},
+            overrides=[],
+        )
