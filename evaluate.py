@@ -6,13 +6,12 @@ uv run evaluate.py --encoder satdifuser --dataset m-eurosat
 
 import argparse
 import os
-import signal
 import sys
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from benchmark.commandline import UsageError, parse
+from benchmark.stopping import HOW_TO_GO_ON, stoppable
 
 if TYPE_CHECKING:
     from benchmark.configuration import Request
@@ -29,27 +28,27 @@ DEMO = (
 """Rows, dataset and protocol of the bundled samples: the protocol runs on a CPU in a minute."""
 FROZEN = "frozen"
 USER_ERROR = 2
-STOPPED = 130
+CTRL_C = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; 0 if all went well, 2 for a mistake the user can mend, 130 if stopped."""
+    """Run a command; 0 if all went well, 2 for a mistake the user can mend, 130 or 143 if stopped by a signal."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    # A scheduler's SIGTERM ends a run as Ctrl-C does.
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        command, options = parse(arguments)
-        return CALLS[command](options)
-    except KeyboardInterrupt:
-        print("stopped; run the same command to go on, nothing finished is done twice", file=sys.stderr)
-        return STOPPED
-    except Exception as error:
-        message = _user_message(error)
-        if message is None:
-            raise
-        print(f"error: {' '.join(message.split())}", file=sys.stderr)
-        return USER_ERROR
+    with stoppable():
+        try:
+            command, options = parse(arguments)
+            return CALLS[command](options)
+        except KeyboardInterrupt as stopped:
+            code = getattr(stopped, "code", CTRL_C)
+        except Exception as error:
+            message = _user_message(error)
+            if message is None:
+                raise
+            print(f"error: {' '.join(message.split())}", file=sys.stderr)
+            return USER_ERROR
+        # What was at work has ended by now: its frames, executors among them, went with the exception.
+        print(HOW_TO_GO_ON, file=sys.stderr)
+        return code
 
 
 def _user_message(error: Exception) -> str | None:

@@ -2,6 +2,9 @@
 
 import multiprocessing
 import os
+import signal
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -68,41 +71,55 @@ class LocalExecutor:
                     worker.group = None
                     yield results
         finally:
-            for worker in workers:
-                _end(worker)
+            _end(workers)
 
     def _start(self, gpu: str | None) -> Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, gpu, self.threads), daemon=True)
-        process.start()
+        # Ctrl-C in a terminal goes to all; workers inherit this and are ended by this process.
+        signals = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, signals)
         theirs.close()
         return Worker(process, ours, gpu)
 
 
 def _serve(pipe: Connection, gpu: str | None, threads: int) -> None:
     """A worker's life: groups in, results out, until the pipe closes."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     use_threads(threads)
     while True:
         try:
             group, places = pipe.recv()
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             return
-        try:
-            pipe.send(work(group, places))
-        except KeyboardInterrupt:
-            return
+        pipe.send(work(group, places))
 
 
-def _end(worker: Worker) -> None:
-    worker.pipe.close()
-    if worker.group is not None:
-        worker.process.terminate()
-    worker.process.join(SECONDS_TO_END)
-    if worker.process.is_alive():
-        worker.process.kill()
+def _end_with_parent() -> None:
+    """A sweep that is killed leaves no worker behind, at work on cells that the next sweep starts as well."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _end(workers: Sequence[Worker]) -> None:
+    for worker in workers:
+        worker.pipe.close()
+        if worker.group is not None:
+            worker.process.terminate()
+    deadline = time.monotonic() + SECONDS_TO_END
+    for worker in workers:
+        worker.process.join(max(0.0, deadline - time.monotonic()))
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
 
 
 def _died(process: SpawnProcess, times: int) -> DiedError:

@@ -92,6 +92,15 @@ class Attempt:
         assert self.process.exitcode is not None
         return self.process.exitcode
 
+    def children(self, count: int) -> list[int]:
+        """Wait until it has so many worker processes; their ids."""
+        for _ in range(2000):
+            found = [pid for pid in _children(self.process.pid) if b"spawn_main" in _command_line(pid)]
+            if len(found) >= count:
+                return found
+            time.sleep(0.02)
+        raise AssertionError(f"it has not started {count} processes; {self.said}")
+
     def kill(self) -> str:
         """SIGKILL; the stage it fell in, `between` where in none, `ended` where it came too late."""
         self.process.kill()
@@ -105,6 +114,19 @@ class Attempt:
     def said(self) -> str:
         """What it wrote to its streams, this time."""
         return self._log.read_text()
+
+
+def _children(pid: int | None) -> list[int]:
+    return [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+
+
+def _command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def _run(arguments: list[str], home: Path, log: Path, events: Connection, hook: Hook | None) -> None:

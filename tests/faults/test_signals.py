@@ -1,0 +1,86 @@
+"""Ctrl-C and SIGTERM end a command within five seconds, say how to go on, and lose nothing."""
+
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.faults.attempt import Attempt
+from tests.faults.whole import Results, check_finished, check_interrupted, command, litter
+
+LONG = pytest.mark.skipif("SATDIFUSER_BENCH_LONG" not in os.environ, reason="set SATDIFUSER_BENCH_LONG=1")
+SECONDS = 5.0
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+def stop(attempt: Attempt, number: signal.Signals) -> None:
+    """Send the signal, and see the command end as it should."""
+    assert attempt.process.pid is not None
+    start = time.monotonic()
+    os.kill(attempt.process.pid, number)
+    code = attempt.end()
+    assert time.monotonic() - start < SECONDS
+    assert code == EXIT_CODES[number], attempt.said
+    assert attempt.said.splitlines()[-1] == "stopped; run the same command to go on, nothing finished is done twice"
+    assert "Traceback" not in attempt.said
+
+
+def multiply(place: str, *, at: str) -> None:
+    """One step of the framework that takes half a minute, in which Python sees no signal."""
+    import torch
+
+    if place == at:
+        many = torch.ones(6000, 6000)
+        torch.linalg.multi_dot([many] * 9)
+
+
+def test_a_signal_in_any_stage_also_during_a_long_step_of_the_framework(undisturbed: Results, tmp_path: Path) -> None:
+    home, output = tmp_path / "home", tmp_path / "out"
+    encode = "benchmark.features:FeatureStore._encode"
+    for number, place, hook in (
+        (signal.SIGINT, "benchmark.manifest:_ingest", None),
+        (signal.SIGTERM, encode, partial(multiply, at=encode)),
+        (signal.SIGINT, "benchmark.decoding:train_and_score", None),
+    ):
+        attempt = Attempt(command(output), home, hook)
+        attempt.reach(place)
+        time.sleep(0.2)
+        stop(attempt, number)
+        check_interrupted(output, undisturbed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=LONG)])
+def test_a_signal_under_local_ends_its_workers(number: signal.Signals, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    attempt = Attempt(command(output, "--executor", "local", "executor.workers=2"), tmp_path / "home")
+    workers = attempt.children(2)
+    stop(attempt, number)
+    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+
+
+@LONG
+def test_a_signal_while_workers_train_and_the_same_command_goes_on(undisturbed: Results, tmp_path: Path) -> None:
+    home, output = tmp_path / "home", tmp_path / "out"
+    arguments = command(output, "--executor", "local", "executor.workers=2")
+    attempt = Attempt(arguments, home)
+    while not list((output / "records").glob("*.json")):
+        time.sleep(0.05)
+    stop(attempt, signal.SIGINT)
+    assert Attempt(arguments, home).end() == 0
+    check_finished(output, home, undisturbed)
+
+
+@LONG
+@pytest.mark.parametrize("stage", ["ingest", "extraction", "training", "record", "report"])
+def test_a_signal_at_every_stage_and_the_same_command_goes_on(stage: str, undisturbed: Results, tmp_path: Path) -> None:
+    home, output = tmp_path / "home", tmp_path / "out"
+    attempt = Attempt(command(output), home)
+    attempt.reach(stage, 2)
+    stop(attempt, signal.SIGTERM)
+    assert not [path for path in litter(home) if path.name.endswith(".tmp")]
+    again = Attempt(command(output), home)
+    assert again.end() == 0, again.said
+    check_finished(output, home, undisturbed)
