@@ -16,6 +16,7 @@ from benchmark.stopping import HOW_TO_GO_ON, stoppable
 if TYPE_CHECKING:
     from benchmark.configuration import Request
     from benchmark.places import Places
+    from benchmark.work import CellResult
 
 DEMO = (
     (
@@ -59,7 +60,7 @@ def _user_message(error: Exception) -> str | None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from benchmark import failures, sweep
+    from benchmark import sweep
     from benchmark.cells import cells as cells_of
 
     requests = [_compose(options, rows, data, options.probe, protocol) for rows, data, protocol in _asked(options)]
@@ -69,8 +70,26 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     results = sweep.sweep(cells, places, requests[0].executor)
     finished = [result for result in results if result.outcome in ("done", "skipped")]
+    try:
+        if finished:
+            _write_reports(options.output)
+    finally:
+        _say_what_failed(results, requests, options)
+    skipped = sum(result.outcome == "skipped" for result in results)
+    print(
+        f"{len(finished)} of {len(results)} cells have records ({skipped} were there before).",
+        file=sys.stderr,
+    )
     if finished:
-        _write_reports(options.output)
+        print(f"Look at {options.output}/leaderboard.csv and {options.output}/leaderboard.tex")
+    return USER_ERROR if not finished or any(result.outcome == "failed" for result in results) else 0
+
+
+def _say_what_failed(
+    results: "Sequence[CellResult]", requests: "Sequence[Request]", options: argparse.Namespace
+) -> None:
+    from benchmark import failures
+
     for result in results:
         if result.message and result.outcome != "skipped":
             prefix = "error" if result.outcome == "failed" else result.outcome
@@ -79,14 +98,6 @@ def _run(options: argparse.Namespace) -> int:
     if failed:
         rows = [row for request in requests for row in request.rows]
         print(f"to run what failed alone again: {failures.retry_command(vars(options), rows, failed)}", file=sys.stderr)
-    skipped = sum(result.outcome == "skipped" for result in results)
-    print(
-        f"{len(finished)} of {len(results)} cells have records ({skipped} were there before).",
-        file=sys.stderr,
-    )
-    if finished:
-        print(f"Look at {options.output}/leaderboard.csv and {options.output}/leaderboard.tex")
-    return USER_ERROR if failed or not finished else 0
 
 
 def _asked(options: argparse.Namespace) -> list[tuple[str, str, str]]:

@@ -115,18 +115,21 @@ def create(folder: Path, about: About) -> None:
     if about.bytes > free:
         raise _no_room(folder, about, free)
     (folder / ABOUT).unlink(missing_ok=True)
+    arrays = (*about.arrays, (SECONDS, "<f8", (about.shards,)))
     try:
-        for file, dtype, shape in (*about.arrays, (SECONDS, "<f8", (about.shards,))):
+        for file, dtype, shape in arrays:
             np.lib.format.open_memmap(folder / file, mode="w+", dtype=np.dtype(dtype), shape=shape).flush()
             # Reserved now: a disk that fills up later would end the process without a word (SIGBUS).
             if hasattr(os, "posix_fallocate"):
                 with (folder / file).open("r+b") as opened:
                     os.posix_fallocate(opened.fileno(), 0, (folder / file).stat().st_size)
+        write_atomically(folder / ABOUT, to_json(about))
     except OSError as error:
+        for file, *_ in arrays:
+            (folder / file).unlink(missing_ok=True)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise _no_room(folder, about, shutil.disk_usage(folder).free) from None
-    write_atomically(folder / ABOUT, to_json(about))
+        raise _no_room(folder, about, free) from None
 
 
 def open_arrays(folder: Path, about: About, mode: Literal["r", "r+"] = "r+") -> FeatureArrays:

@@ -7,6 +7,7 @@ which decides whether they have changed, lies beside it.
 
 import contextlib
 import hashlib
+import io
 import re
 import shutil
 import sys
@@ -117,7 +118,8 @@ def open_split(source: Source, folder: Path) -> Stored:
         return found
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(FileLock(folder.parent / f"{folder.name}.lock"), source):
+        lock = FileLock(folder.parent / f"{folder.name}.lock")
+        with split_store.disk_full_is_a_user_error(source, folder), _alone(lock, source):
             # Whoever held the lock may have done it.
             return find_split(source, folder) or _ingest(source, folder)
     except OSError as error:
@@ -221,7 +223,9 @@ def _group_keys(source: Source, folder: Path) -> list[str]:
 def _write_groups(path: Path, keys: list[str]) -> None:
     """Number the groups in order of appearance, int32."""
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    np.save(path, np.array([numbers[key] for key in keys], np.int32))
+    content = io.BytesIO()  # saved to a file by numpy, a full disk would be an error without a number
+    np.save(content, np.array([numbers[key] for key in keys], np.int32))
+    write_atomically(path, content.getvalue())
 
 
 def _fingerprint(digests: np.ndarray) -> str:

@@ -96,24 +96,23 @@ def build(source: Source, partial: Path) -> Plan:
     Raises:
         UserError: a damaged sample, or not enough disk; what is finished is kept.
     """
-    with _disk_full_is_a_user_error(source, partial):
-        signature = source.signature()
-        plan, done = _finished(partial, signature)
-        if plan is None:
-            plan = _plan(source, signature)
-            _check_space(source, partial, plan.row_bytes * len(source.names))
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
-            write_atomically(partial / JOURNAL, to_json(plan).replace(b"\n", b" ") + b"\n")
-        _check_space(source, partial, plan.row_bytes * (len(source.names) - done))
-        with ExitStack() as stack:
-            arrays = [
-                stack.enter_context(RowFile(partial / file, np.dtype(dtype), shape, done))
-                for file, dtype, shape in plan.arrays
-            ]
-            journal = stack.enter_context((partial / JOURNAL).open("ab"))
-            _append(source, plan, arrays, journal, done)
-        return plan
+    signature = source.signature()
+    plan, done = _finished(partial, signature)
+    if plan is None:
+        plan = _plan(source, signature)
+        _check_space(source, partial, plan.row_bytes * len(source.names))
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        write_atomically(partial / JOURNAL, to_json(plan).replace(b"\n", b" ") + b"\n")
+    _check_space(source, partial, plan.row_bytes * (len(source.names) - done))
+    with ExitStack() as stack:
+        arrays = [
+            stack.enter_context(RowFile(partial / file, np.dtype(dtype), shape, done))
+            for file, dtype, shape in plan.arrays
+        ]
+        journal = stack.enter_context((partial / JOURNAL).open("ab"))
+        _append(source, plan, arrays, journal, done)
+    return plan
 
 
 def _append(source: Source, plan: Plan, arrays: list[RowFile], journal: BinaryIO, done: int) -> None:
@@ -194,13 +193,14 @@ def _check_space(source: Source, partial: Path, needed: int) -> None:
 
 
 @contextmanager
-def _disk_full_is_a_user_error(source: Source, partial: Path) -> Iterator[None]:
+def disk_full_is_a_user_error(source: Source, folder: Path) -> Iterator[None]:
+    """Say of a full disk which one it is and what to do."""
     try:
         yield
     except OSError as error:
         if error.errno not in _FULL:
             raise
         raise UserError(
-            f"{partial.parent}: disk full ({source.dataset.name}, split {source.split}); free some and "
+            f"{folder.parent}: disk full ({source.dataset.name}, split {source.split}); free some and "
             f"run the same command again (what is finished is kept), or choose a folder with --ingest-dir"
         ) from None

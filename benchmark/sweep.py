@@ -1,5 +1,6 @@
 """A grid of runs: plan every cell, skip what is done, hand the rest to an executor, say at the end what failed."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -44,7 +45,7 @@ def sweep(cells: Sequence[Cell], places: Places, executor: Options) -> list[Cell
 
     Raises:
         OSError: a folder that results must go to cannot be made; before anything is computed.
-        UserError: the executor cannot be used.
+        UserError: the executor cannot be used, or results cannot be written; before anything is computed.
     """
     for folder in (places.output / "records", places.output / "predictions", places.features_dir, places.ingest_dir):
         folder.mkdir(parents=True, exist_ok=True)
@@ -52,6 +53,8 @@ def sweep(cells: Sequence[Cell], places: Places, executor: Options) -> list[Cell
     made = make(executor)
     results = {cell.label: skipped(cell, runs, places) for cell in cells if (runs := _recorded(cell, places))}
     waiting = grouped([cell for cell in cells if cell.label not in results])
+    if waiting and not os.access(places.output / "records", os.W_OK):
+        raise UserError(f"{places.output}: cannot be written; name another folder with --output or change its rights")
     for group in made.run(waiting, places) if waiting else ():
         for result in group:
             results[result.cell.label] = result

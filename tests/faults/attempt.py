@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -30,7 +30,7 @@ STAGES = {
 }
 """Along the way of the data: the functions that do the work."""
 
-Hook = Callable[[str], None]
+Hook = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,17 @@ class Attempt:
 
     Args:
         home: of ingested data and features (`SATDIFUSER_BENCH_HOME`).
-        hook: called in the process with each place as it is entered.
+        log: of what it says; beside `home` by default.
+        hooks: called in the process whenever a place is entered; by place, which need not be of a stage.
     """
 
-    def __init__(self, arguments: Sequence[str], home: Path, hook: Hook | None = None) -> None:
-        home.mkdir(parents=True, exist_ok=True)
-        self._log = home.with_name(f"{home.name}.log")
+    def __init__(
+        self, arguments: Sequence[str], home: Path, hooks: Mapping[str, Hook] | None = None, log: Path | None = None
+    ) -> None:
+        self._log = log or home.with_name(f"{home.name}.log")
         self._events, theirs = FORKS.Pipe(duplex=False)
         self._inside: list[Event] = []
-        self.process = FORKS.Process(target=_run, args=(list(arguments), home, self._log, theirs, hook))
+        self.process = FORKS.Process(target=_run, args=(list(arguments), home, self._log, theirs, hooks or {}))
         self.process.start()
         theirs.close()
 
@@ -129,20 +131,23 @@ def _command_line(pid: int) -> bytes:
         return b""
 
 
-def _run(arguments: list[str], home: Path, log: Path, events: Connection, hook: Hook | None) -> None:
+def _run(arguments: list[str], home: Path, log: Path, events: Connection, hooks: Mapping[str, Hook]) -> None:
     with log.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
     os.environ["SATDIFUSER_BENCH_HOME"] = str(home)
+    for place, hook in hooks.items():
+        _wrap(place, lambda entered, hook=hook: hook() if entered else None)
     for stage, places in STAGES.items():
         for place in places:
-            _tell(stage, place, events, hook)
+            _wrap(place, lambda entered, at=(stage, place): events.send(Event(*at, entered, time.monotonic())))
     import evaluate
 
     sys.exit(evaluate.main(arguments))
 
 
-def _tell(stage: str, place: str, events: Connection, hook: Hook | None) -> None:
+def _wrap(place: str, told: Callable[[bool], None]) -> None:
+    """From now on, tell when a function is entered (True) and left (False)."""
     module, _, path = place.partition(":")
     *parents, name = path.split(".")
     owner = functools.reduce(getattr, parents, importlib.import_module(module))
@@ -150,12 +155,10 @@ def _tell(stage: str, place: str, events: Connection, hook: Hook | None) -> None
 
     @functools.wraps(original)
     def telling(*arguments: object, **options: object) -> object:
-        events.send(Event(stage, place, True, time.monotonic()))
-        if hook is not None:
-            hook(place)
+        told(True)
         try:
             return original(*arguments, **options)
         finally:
-            events.send(Event(stage, place, False, time.monotonic()))
+            told(False)
 
     setattr(owner, name, telling)

@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,24 +27,22 @@ def stop(attempt: Attempt, number: signal.Signals) -> None:
     assert "Traceback" not in attempt.said
 
 
-def multiply(place: str, *, at: str) -> None:
+def multiply() -> None:
     """One step of the framework that takes half a minute, in which Python sees no signal."""
     import torch
 
-    if place == at:
-        many = torch.ones(6000, 6000)
-        torch.linalg.multi_dot([many] * 9)
+    torch.linalg.multi_dot([torch.ones(6000, 6000)] * 9)
 
 
 def test_a_signal_in_any_stage_also_during_a_long_step_of_the_framework(undisturbed: Results, tmp_path: Path) -> None:
     home, output = tmp_path / "home", tmp_path / "out"
     encode = "benchmark.features:FeatureStore._encode"
-    for number, place, hook in (
-        (signal.SIGINT, "benchmark.manifest:_ingest", None),
-        (signal.SIGTERM, encode, partial(multiply, at=encode)),
-        (signal.SIGINT, "benchmark.decoding:train_and_score", None),
+    for number, place, hooks in (
+        (signal.SIGINT, "benchmark.manifest:_ingest", {}),
+        (signal.SIGTERM, encode, {encode: multiply}),
+        (signal.SIGINT, "benchmark.decoding:train_and_score", {}),
     ):
-        attempt = Attempt(command(output), home, hook)
+        attempt = Attempt(command(output), home, hooks)
         attempt.reach(place)
         time.sleep(0.2)
         stop(attempt, number)

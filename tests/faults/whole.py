@@ -15,10 +15,10 @@ FOLDERS = {"records": ".json", "predictions": ".npz"}
 """Folders of an output, and how their files end."""
 
 
-def command(output: Path, *more: str) -> list[str]:
-    """The grid as a command; decoders are narrow and trained for two epochs."""
+def command(output: Path, *more: str, rows: str = ROWS, datasets: str = DATASETS) -> list[str]:
+    """The grid, or a part of it, as a command; decoders are narrow and trained for two epochs."""
     return [
-        "--encoder", ROWS, "--dataset", DATASETS, "--protocol", "smoke", "--device", "cpu", "--output", str(output),
+        "--encoder", rows, "--dataset", datasets, "--protocol", "smoke", "--device", "cpu", "--output", str(output),
         "protocol.epochs=2", "protocol.upernet_channels=16", "protocol.fuser_width=16", "executor.threads=1", *more,
     ]  # fmt: skip
 
