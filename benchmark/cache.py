@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from benchmark import feature_arrays
+from benchmark import claims, feature_arrays
 from benchmark.feature_arrays import SECONDS, About
 from encoders.errors import UserError, nearest
 
@@ -81,6 +81,9 @@ def clear(features_dir: Path, encoder: str | None = None, dataset: str | None = 
     for one in chosen:
         try:
             with FileLock(one.folder / "lock", timeout=0):
+                if claims.in_use(one.folder):
+                    busy.append(one)
+                    continue
                 # What says that features are there goes first: a process killed here leaves none that look whole.
                 (one.folder / feature_arrays.ABOUT).unlink(missing_ok=True)
                 shutil.rmtree(one.folder)
@@ -132,11 +135,12 @@ def _problems(one: Cached) -> Iterator[str]:
     yield from damaged
     if damaged:
         return
-    stored = feature_arrays.open_arrays(one.folder, one.about, mode="r")
-    if not (np.isfinite(stored.seconds) & (stored.seconds >= 0)).all():
+    stored = feature_arrays.open_arrays(one.folder, one.about)
+    seconds = stored.seconds()
+    if not (np.isfinite(seconds) & (seconds >= 0)).all():
         yield f"{one.folder / SECONDS}: holds times that cannot be"
         return
     for name, array in stored.arrays.items():
-        bad = [s for s in np.flatnonzero(stored.seconds > 0) if not np.isfinite(array[stored.rows(int(s))]).all()]
+        bad = [s for s in np.flatnonzero(seconds > 0) if not np.isfinite(array[stored.rows(int(s))]).all()]
         if bad:
             yield f"{one.folder / name}.npy: NaN or infinite values in shard {bad[0]} ({len(bad)} such)"

@@ -12,6 +12,7 @@ from benchmark.bank import Member, Trained
 from benchmark.features import SplitFeatures
 from benchmark.ingest import OpenDataset
 from benchmark.measured import Fitted, Measured, classification, segmentation
+from benchmark.memory import Portions
 from benchmark.prediction import Prediction, Task, headline
 from benchmark.protocol import Protocol
 from benchmark.selection import select
@@ -42,7 +43,8 @@ def train_and_score(
         head: `linear` or `upernet`.
         fusers: kind and options of each (`Run.fuser`), by the row's name for it.
         features: of every split, with maps.
-        memory_bytes: that decoders in training may take; a bank of more is trained in several passes.
+        memory_bytes: that decoders in training may take; a bank of more is trained in several passes. A pass that
+            runs out of memory all the same is begun again with half of its decoders.
 
     Returns:
         By name, what each seed of the chosen learning rate measured on test, or why nothing could be: the
@@ -60,12 +62,16 @@ def train_and_score(
             found[name] = error
         else:
             builds[name] = build
+    title = f"training {' '.join(builds)}"
+    train = functools.partial(
+        training.train, task=task, source=features["train"], val_source=features["valid"], protocol=protocol,
+        device=device, progress=lambda epochs, total: progress.track(epochs, f"{title}, epochs", total=total),
+    )  # fmt: skip
     trained: list[Trained] = []
+    portions = Portions()
     for bank in _passes(training.members(builds, protocol), sizes, memory_bytes):
-        trained += training.train(
-            bank, task, features["train"], features["valid"], protocol=protocol, device=device,
-            progress=lambda epochs, total: progress.track(epochs, f"training {' '.join(builds)}, epochs", total=total),
-        )  # fmt: skip
+        for _, part in portions.of(bank, train, f"{title}: decoders"):
+            trained += part
     selection = select(trained)
     found |= selection.failures
     for name, choice in selection.choices.items():

@@ -40,23 +40,15 @@ def evaluate(group: Sequence[Resolved], places: Places) -> list[UserError | None
     from benchmark.input_card import input_card
     from benchmark.provenance import peak_memory_bytes, reset_peak_memory
     from decoders.probe import check_train_labels
-    from encoders import build
 
     first = group[0]
-    cell, plan, data = first.cell, first.plan, first.data
+    cell, data = first.cell, first.data
     if cell.dataset.task == "classification":
         check_train_labels(data.splits["train"].labels, data.class_names, cell.dataset.multilabel)
     device = pick_device(cell.settings.device)
     reset_peak_memory(device)
-    encoder = build(
-        cell.card,
-        bands=[channel.wanted for channel in plan.channels],
-        image_size=plan.side,
-        weights_dir=places.weights_dir,
-        precision=cell.settings.precision,
-    ).to(device)
-    transform = inputs.InputTransform(plan, data.statistics)
-    card = input_card(plan, transform, data.splits["train"])
+    encoder, transform = _frozen(first, device, places)
+    card = input_card(first.plan, transform, data.splits["train"])
 
     features = _features(first, encoder, transform, places)
     start = time.monotonic()
@@ -75,6 +67,30 @@ def evaluate(group: Sequence[Resolved], places: Places) -> list[UserError | None
             _write(resolved, found, card, cost, device, places)
     errors = [measured[resolved.cell.fusion.name] for resolved in group]
     return [error if isinstance(error, UserError) else None for error in errors]
+
+
+def assist(resolved: Resolved, places: Places) -> None:
+    """Encode images of a cell that another process evaluates at the same time; nothing that it is encoding itself.
+
+    Raises:
+        UserError: as `evaluate`.
+    """
+    encoder, transform = _frozen(resolved, pick_device(resolved.cell.settings.device), places)
+    _features(resolved, encoder, transform, places, assists=True)
+
+
+def _frozen(resolved: Resolved, device: str, places: Places) -> "tuple[Encoder, inputs.InputTransform]":
+    from encoders import build
+
+    cell, plan = resolved.cell, resolved.plan
+    encoder = build(
+        cell.card,
+        bands=[channel.wanted for channel in plan.channels],
+        image_size=plan.side,
+        weights_dir=places.weights_dir,
+        precision=cell.settings.precision,
+    ).to(device)
+    return encoder, inputs.InputTransform(plan, resolved.data.statistics)
 
 
 def _write(
@@ -109,7 +125,7 @@ def _write(
 
 
 def _features(
-    resolved: Resolved, encoder: "Encoder", transform: inputs.InputTransform, places: Places
+    resolved: Resolved, encoder: "Encoder", transform: inputs.InputTransform, places: Places, assists: bool = False
 ) -> "dict[str, SplitFeatures]":
     """Each split's features: embeddings for a probe, means or maps for a decoder, these in the tier budgets allow."""
     from benchmark.feature_tiers import choose_tier, measure
@@ -128,7 +144,7 @@ def _features(
             cell.settings.feature_tier,
             dtype=cell.protocol.feature_dtype,
         )
-    store = FeatureStore(places.features_dir)
+    store = FeatureStore(places.features_dir, assists)
     return {
         name: store.open(
             encoder,

@@ -3,6 +3,10 @@
 A folder holds one array a file, `seconds.npy` and `about.json`. Rows are written in shards of `SHARD`; the seconds
 a shard took are written after its rows are on disk: whatever stops the process, a shard with seconds vouches for
 its rows. `about.json` comes last at creation and says what the files must look like.
+
+Several processes may fill a folder at once, also from several machines (who does which shard: `benchmark.claims`).
+So rows are written as files are, never through a memory map: that writes whole pages, and a page may hold rows of two
+shards.
 """
 
 import errno
@@ -13,7 +17,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -78,31 +81,42 @@ def read_about(folder: Path) -> About | None:
 
 @dataclass(frozen=True)
 class FeatureArrays:
-    """An opened folder: arrays by file name without suffix, and the seconds each shard took (0: not done)."""
+    """An opened folder: arrays by file name without suffix, to be read."""
 
     folder: Path
     about: About
     arrays: dict[str, np.memmap]
-    seconds: np.memmap
+
+    def seconds(self) -> np.ndarray:
+        """The seconds each shard took (0: not done), as they stand on disk now."""
+        return np.asarray(np.load(self.folder / SECONDS, allow_pickle=False), np.float64)
 
     def todo(self) -> list[int]:
         """Shards that are not done."""
-        return [shard for shard in range(len(self.seconds)) if self.seconds[shard] == 0]
+        return np.flatnonzero(self.seconds() == 0).tolist()
 
     def rows(self, shard: int) -> slice:
         """The rows of a shard."""
         return slice(shard * SHARD, min((shard + 1) * SHARD, self.about.rows))
 
+    def write(self, name: str, row: int, values: np.ndarray) -> None:
+        """Write rows of an array, from `row` on.
+
+        Raises:
+            ValueError: they have another shape than the array's.
+        """
+        array = self.arrays[name]
+        if values.shape[1:] != array.shape[1:]:
+            raise ValueError(f"{name}: rows of shape {values.shape[1:]}, {array.shape[1:]} are kept")
+        _write(self.folder / f"{name}.npy", array, row, values)
+
     def finish(self, shard: int, seconds: float) -> None:
         """Put a shard's rows on disk, then vouch for them."""
-        for array in self.arrays.values():
-            array.flush()
-        self.seconds[shard] = max(seconds, 1e-9)
-        self.seconds.flush()
-
-    def read_only(self) -> "FeatureArrays":
-        """The same arrays, which cannot be written."""
-        return open_arrays(self.folder, self.about, mode="r")
+        for name in self.arrays:
+            _sync(self.folder / f"{name}.npy")
+        path = self.folder / SECONDS
+        _write(path, _open(path), shard, np.array([max(seconds, 1e-9)]))
+        _sync(path)
 
 
 def create(folder: Path, about: About) -> None:
@@ -132,7 +146,7 @@ def create(folder: Path, about: About) -> None:
         raise _no_room(folder, about, free) from None
 
 
-def open_arrays(folder: Path, about: About, mode: Literal["r", "r+"] = "r+") -> FeatureArrays:
+def open_arrays(folder: Path, about: About) -> FeatureArrays:
     """Open the files of a folder.
 
     Raises:
@@ -141,12 +155,26 @@ def open_arrays(folder: Path, about: About, mode: Literal["r", "r+"] = "r+") -> 
     damaged = list(damages(folder, about))
     if damaged:
         raise UserError(f"{damaged[0]}; delete the folder {folder} and run again")
-    found = {Path(file).stem: _open(folder / file, mode) for file, _, _ in about.arrays}
-    return FeatureArrays(folder, about, found, _open(folder / SECONDS, mode))
+    return FeatureArrays(folder, about, {Path(file).stem: _open(folder / file) for file, _, _ in about.arrays})
 
 
-def _open(path: Path, mode: Literal["r", "r+"]) -> np.memmap:
-    return np.lib.format.open_memmap(path, mode=mode)
+def _open(path: Path) -> np.memmap:
+    return np.lib.format.open_memmap(path, mode="r")
+
+
+def _write(path: Path, array: np.memmap, row: int, values: np.ndarray) -> None:
+    # For writing alone: an NFS client that may read fills the rest of a page from its cache and writes that too.
+    with os.fdopen(os.open(path, os.O_WRONLY), "wb") as file:
+        file.seek(array.offset + row * array.strides[0])
+        file.write(np.ascontiguousarray(values, array.dtype).data.cast("B"))
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def damages(folder: Path, about: About) -> Iterator[str]:

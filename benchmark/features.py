@@ -1,15 +1,19 @@
 """Run the frozen part once an image, keep the result, go on where a killed extraction stopped.
 
 `FeatureStore.open` gives the features of a split in one of the storage tiers (`benchmark.feature_tiers`), computing
-what isn't there yet. Batches are cut by the shards of `benchmark.feature_arrays` and never cross one, so a resumed
-extraction meets the same batches as an undisturbed one. On the CPU, tiers that encode while reading meet them too:
-the last bits of a convolution depend on the batch, and a tier must not change a number.
+what isn't there yet. Batches are cut by the shards of `benchmark.feature_arrays` and never cross one, so an extraction
+that was resumed, or shared by several processes, meets the same batches as an undisturbed one. On the CPU, tiers that
+encode while reading meet them too: the last bits of a convolution depend on the batch, and a tier must not change a
+number. Only where memory runs out are batches halved; features then stay what they are to the tolerance that
+`docs/architecture.md` states.
 """
 
+import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,12 +21,16 @@ from filelock import FileLock
 from torch import Tensor
 
 from benchmark import feature_arrays, progress
+from benchmark.claims import Claims
 from benchmark.feature_arrays import SHARD, About, FeatureArrays, features_key
 from benchmark.feature_tiers import TIERS, VARIANTS, Shapes, Tier, measure
 from benchmark.ingest import Split
 from benchmark.inputs import InputTransform
+from benchmark.memory import Portions
 from encoders.base import Encoder, Features
 from encoders.errors import UserError, nearest
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,9 @@ class FrozenPart:
     """An encoder on a split: rows of the split (image r // variants, flipped by r % variants) to features.
 
     Variant 0 is the image, 1 its left-right mirror, 2 its top-bottom mirror, 3 both.
+
+    Attributes:
+        portions: how much of a batch memory holds at once.
     """
 
     encoder: Encoder
@@ -38,9 +49,19 @@ class FrozenPart:
     dtype: np.dtype
     batch_size: int
     variants: int
+    portions: Portions
 
     def __len__(self) -> int:
         return len(self.split.samples) * self.variants
+
+    @property
+    def title(self) -> str:
+        """The encoder and the split in a few words."""
+        return f"{self.encoder.card.name} on {self.split.dataset.name}/{self.split.name}"
+
+    def encode(self, batch: np.ndarray, do: Callable[[np.ndarray], Done]) -> Iterator[tuple[np.ndarray, Done]]:
+        """What `do` makes of a batch of rows: at once, or portion by portion where memory does not hold it."""
+        return self.portions.of(batch, do, f"images for {self.title}")
 
     def stem(self, rows: np.ndarray) -> Tensor:
         """The stems of rows, float32 on the encoder's device."""
@@ -96,7 +117,7 @@ class SplitFeatures:
         self.tier, self.variants, self._frozen = tier, frozen.variants, frozen
         self._arrays = stored.arrays if stored else {}
         self.embedding, self.pooled = self._arrays.get("embedding"), self._arrays.get("pooled")
-        self.seconds = float(stored.seconds.sum()) if stored else 0.0
+        self.seconds = float(stored.seconds().sum()) if stored else 0.0
         self.bytes = stored.about.bytes if stored else 0
 
     def __len__(self) -> int:
@@ -139,16 +160,17 @@ class SplitFeatures:
         frozen = self._frozen
         if frozen.encoder.device.type != "cpu":
             chunks = [rows[start : start + frozen.batch_size] for start in range(0, len(rows), frozen.batch_size)]
-            parts = [self._maps(chunk) for chunk in chunks]
+            parts = [maps for chunk in chunks for _, maps in frozen.encode(chunk, self._maps)]
             return tuple(torch.cat(level) for level in zip(*parts, strict=True))
         # Whole batches of the extraction, of which the rows asked for are kept.
         batches = {int(batch[0]): batch for batch in map(frozen.batch_of, rows.tolist())}
         place: dict[int, int] = {}
         kept: list[tuple[Tensor, ...]] = []
         for batch in batches.values():
-            wanted = np.intersect1d(batch, rows)
-            place.update({int(row): len(place) + i for i, row in enumerate(wanted)})
-            kept.append(tuple(one[wanted - batch[0]] for one in self._maps(batch)))
+            for portion, maps in frozen.encode(batch, self._maps):
+                wanted = np.intersect1d(portion, rows)
+                place.update({int(row): len(place) + i for i, row in enumerate(wanted)})
+                kept.append(tuple(one[wanted - portion[0]] for one in maps))
         order = torch.tensor([place[row] for row in rows.tolist()])
         return tuple(torch.cat(level)[order] for level in zip(*kept, strict=True))
 
@@ -162,10 +184,18 @@ class SplitFeatures:
 
 
 class FeatureStore:
-    """Features on disk: `<folder>/<key>/`, laid out as `benchmark.feature_arrays` says."""
+    """Features on disk: `<folder>/<key>/`, laid out as `benchmark.feature_arrays` says.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Processes that open the same features at once share the work, shard by shard.
+
+    Attributes:
+        assists: encode only what no other process is at, and don't wait for these: what `open` gives need not be
+            complete.
+    """
+
+    def __init__(self, folder: Path, assists: bool = False) -> None:
+        self.folder, self.assists = folder, assists
+        self._portions = Portions()
 
     def open(
         self,
@@ -188,13 +218,14 @@ class FeatureStore:
             variants: 1, 2 (left-right mirror) or 4 (top-bottom and both too) rows an image.
 
         Raises:
-            UserError: no such tier or number of variants, no space, damage, or a feature too large for `dtype`.
+            UserError: no such tier or number of variants, no space, damage, a feature too large for `dtype`, or
+                an image too large for the memory.
         """
         if tier not in TIERS:
             raise UserError(f"no feature tier '{tier}'; {nearest(tier, TIERS)}")
         if variants not in VARIANTS:
             raise UserError(f"variants is {variants}; choose from {', '.join(map(str, VARIANTS))}")
-        frozen = FrozenPart(encoder, transform, split, np.dtype(dtype), batch_size, variants)
+        frozen = FrozenPart(encoder, transform, split, np.dtype(dtype), batch_size, variants, self._portions)
         if tier == "none":
             return SplitFeatures(tier, frozen, None)
         identity = _identity(identity, tier, variants)
@@ -208,31 +239,42 @@ class FeatureStore:
             stored = feature_arrays.open_arrays(folder, about)
             if about.rows != len(frozen):
                 raise UserError(f"{folder}: feature files of another shape; delete the folder and run again")
-            self._fill(frozen, tier, stored)
-        return SplitFeatures(tier, frozen, stored.read_only())
+            claims = Claims(folder)
+        with claims:
+            self._fill(frozen, tier, stored, claims)
+        return SplitFeatures(tier, frozen, feature_arrays.open_arrays(folder, about))
 
-    def _fill(self, frozen: FrozenPart, tier: Tier, stored: FeatureArrays) -> None:
-        todo, total = stored.todo(), len(stored.seconds)
-        title = f"{frozen.encoder.card.name} on {frozen.split.dataset.name}/{frozen.split.name}"
-        for shard in progress.track(todo, title, total=total, done=total - len(todo)):
+    def _fill(self, frozen: FrozenPart, tier: Tier, stored: FeatureArrays, claims: Claims) -> None:
+        todo, total = stored.todo(), stored.about.shards
+        turns: Iterable[int] = claims.turns(todo, wait=not self.assists)
+        if not self.assists:  # else the process that is assisted shows it
+            turns = progress.track(turns, frozen.title, total=total, done=total - len(todo))
+        for shard in turns:
+            if stored.seconds()[shard] > 0:
+                continue  # another process did it
             start = time.monotonic()
             self._encode(frozen, tier, stored, stored.rows(shard))
             stored.finish(shard, time.monotonic() - start)
 
     def _encode(self, frozen: FrozenPart, tier: Tier, stored: FeatureArrays, shard: slice) -> None:
-        for rows in frozen.batches(shard):
-            stem = frozen.stem(rows)
-            if tier == "stem":
-                kept = {"stem": stem}
-            else:
-                features = frozen.rounded(frozen.encoder.body(stem))
-                kept = {"embedding": features.embedding}
-                if tier == "pooled":
-                    kept["pooled"] = torch.cat([one.float().mean((3, 4)) for one in features.maps], dim=2)
-                elif tier == "maps":
-                    kept |= {f"level{index}": one for index, one in enumerate(features.maps)}
-            for name, values in kept.items():
-                stored.arrays[name][rows[0] : rows[-1] + 1] = values.cpu().numpy()
+        for batch in frozen.batches(shard):
+            for rows, kept in frozen.encode(batch, functools.partial(_kept, frozen, tier)):
+                for name, values in kept.items():
+                    stored.write(name, int(rows[0]), values)
+
+
+def _kept(frozen: FrozenPart, tier: Tier, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """What a tier keeps of rows, by array."""
+    stem = frozen.stem(rows)
+    if tier == "stem":
+        return {"stem": stem.cpu().numpy()}
+    features = frozen.rounded(frozen.encoder.body(stem))
+    kept = {"embedding": features.embedding}
+    if tier == "pooled":
+        kept["pooled"] = torch.cat([one.float().mean((3, 4)) for one in features.maps], dim=2)
+    elif tier == "maps":
+        kept |= {f"level{index}": one for index, one in enumerate(features.maps)}
+    return {name: values.cpu().numpy() for name, values in kept.items()}
 
 
 def flip(images: np.ndarray, variant: int) -> np.ndarray:

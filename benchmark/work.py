@@ -4,11 +4,12 @@ What stops a cell is data: a result that says why, and an error record if it fai
 does only what is missing.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmark import evaluation, failures, ingest
+from benchmark import evaluation, failures, ingest, memory
 from benchmark.cells import Cell, Resolved, identify, plan_inputs, resolve
 from benchmark.inputs import ImpossibleError
 from benchmark.places import Places
@@ -85,6 +86,12 @@ def work(group: Sequence[Cell], places: Places) -> list[CellResult]:
     return [results[cell.label] for cell in group]
 
 
+def assist(group: Sequence[Cell], places: Places) -> None:
+    """Encode images for a group that another process runs. What goes wrong is told by that one, which meets it too."""
+    with contextlib.suppress(Exception):
+        evaluation.assist(resolve(group[0], places), places)
+
+
 def _evaluated(waiting: Sequence[Resolved], places: Places) -> list[CellResult]:
     if not waiting:
         return []
@@ -103,4 +110,6 @@ def _evaluated(waiting: Sequence[Resolved], places: Places) -> list[CellResult]:
 def _stopped(cell: Cell, error: Exception, places: Places) -> CellResult:
     if isinstance(error, ImpossibleError):
         return _ended(cell, "impossible", places, str(error))
+    if memory.ran_out(error):
+        error = UserError(f"{cell.title}: {memory.sentence(error)}; {memory.REMEDY}")
     return failed(cell, error, places)

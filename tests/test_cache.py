@@ -1,6 +1,9 @@
 """`cache list|clear|verify`: what is there, gone, or damaged."""
 
 import json
+import multiprocessing
+import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +11,7 @@ import pytest
 from filelock import FileLock
 
 from benchmark import cache, feature_arrays
+from benchmark.claims import Claims
 from benchmark.feature_arrays import About, FeatureArrays, features_key
 from encoders.errors import UserError
 
@@ -21,9 +25,16 @@ def fill(root: Path, encoder: str, dataset: str, shards: int = 2) -> Path:
     feature_arrays.create(folder, about)
     stored: FeatureArrays = feature_arrays.open_arrays(folder, about)
     for shard in range(shards):
-        stored.arrays["embedding"][stored.rows(shard)] = 1
+        rows = stored.rows(shard)
+        stored.write("embedding", rows.start, np.ones((rows.stop - rows.start, 3)))
         stored.finish(shard, 0.5)
     return folder
+
+
+def claim(folder: Path, pipe: Connection) -> None:
+    with Claims(folder):
+        pipe.send("claimed")
+        time.sleep(60)
 
 
 def test_list_says_what_is_there_and_how_far_it_came(tmp_path: Path) -> None:
@@ -54,6 +65,14 @@ def test_clear_takes_what_was_asked_for_and_nothing_else(tmp_path: Path) -> None
         cache.clear(tmp_path, "rfc")
     with FileLock(kept / "lock"), pytest.raises(UserError, match="in use by another process"):
         cache.clear(tmp_path)
+    ours, theirs = multiprocessing.Pipe()
+    filling = multiprocessing.get_context("fork").Process(target=claim, args=(kept, theirs))
+    filling.start()
+    ours.recv()
+    with pytest.raises(UserError, match="in use by another process"):
+        cache.clear(tmp_path)
+    filling.kill()
+    filling.join()
     assert [one.folder for one in cache.clear(tmp_path)] == [kept]
     assert [path.name for path in tmp_path.iterdir()] == ["notes"]
 

@@ -5,18 +5,22 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from benchmark import configuration
+from benchmark import configuration, training
+from benchmark.bank import Member, Trained
 from benchmark.cells import Cell, cells
 from benchmark.executor_options import Options, parse
 from benchmark.failures import Failure
+from benchmark.feature_arrays import SHARD
 from benchmark.places import Places
-from benchmark.records import RecordStore
+from benchmark.records import Record, RecordStore
 from benchmark.sweep import sweep
 from encoders.errors import UserError, validate_json
 
@@ -24,12 +28,14 @@ LONG = pytest.mark.skipif("SATDIFUSER_BENCH_LONG" not in os.environ, reason="set
 
 
 def options(name: str, *overrides: str) -> Options:
-    return request(overrides=("executor.threads=1", *overrides), executor=name).executor
+    return compose(overrides=("executor.threads=1", *overrides), executor=name).executor
 
 
-def request(overrides: tuple[str, ...] = (), executor: str = "inline") -> configuration.Request:
+def compose(
+    overrides: tuple[str, ...] = (), executor: str = "inline", rows: tuple[str, ...] = ("imagestats", "imagestats-gw")
+) -> configuration.Request:
     return configuration.compose(
-        rows=["imagestats", "imagestats-gw"],
+        rows=list(rows),
         dataset_choice="real-chesapeake-patches",
         probe=None,
         protocol="smoke",
@@ -39,12 +45,43 @@ def request(overrides: tuple[str, ...] = (), executor: str = "inline") -> config
     )
 
 
+FLOOR = """
+import os
+import pathlib
+import signal
+import time
+
+from encoders.baselines import ImageStats
+
+
+class Noted(ImageStats):
+    def _stem(self, images):
+        notes = pathlib.Path(__file__).with_name("notes")
+        if notes.exists():
+            self.note(notes, len(images))
+        return super()._stem(images)
+
+    def note(self, notes, count):
+        with notes.open("a") as file:
+            file.write(f"{os.getpid()} {count}\\n")
+        while len({line.split()[0] for line in notes.read_text().splitlines()}) < 2:
+            time.sleep(0.05)
+        time.sleep(0.1)
+        if notes.with_name("dies").exists():
+            notes.with_name("dies").unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+"""An own encoder that notes how many images which process gave it, and lets the first wait for another."""
+
+PASSPORT = "{name: noted, title: Noted, _target_: 'noted:Noted', inputs: floor, version: 1, licence: none}"
+
+
 def places(folder: Path, home: Path) -> Places:
     return Places(None, home / "data", home / "features", home / "weights", folder)
 
 
 def asked() -> list[Cell]:
-    return cells(request())
+    return cells(compose())
 
 
 def contents(folder: Path) -> dict[str, Any]:
@@ -63,6 +100,41 @@ def expected(home: Path) -> dict[str, Any]:
     return contents(home / "inline")
 
 
+@pytest.mark.parametrize(
+    ("kind", "dies"),
+    [("local", False), pytest.param("local", True, marks=LONG), pytest.param("ray", False, marks=LONG)],
+)
+def test_workers_without_cells_encode_for_those_that_have_some(
+    home: Path, tmp_path: Path, kind: str, dies: bool, request: pytest.FixtureRequest
+) -> None:
+    given = ("executor.workers=2",)
+    if kind == "ray":
+        given = (f"executor.address='{request.getfixturevalue('cluster')}'", "executor.gpus=0", "executor.cpus=1")
+    (tmp_path / "noted.py").write_text(FLOOR)
+    (tmp_path / "noted.yaml").write_text(PASSPORT)
+
+    def swept(name: str, executor: str, *overrides: str) -> tuple[list[Record], dict[str, bytes]]:
+        asked = compose(("executor.threads=1", *overrides), executor, rows=(str(tmp_path / "noted.yaml"),))
+        where = replace(places(tmp_path / name, home), features_dir=tmp_path / name / "features")
+        (result,) = sweep(cells(asked), where, asked.executor)
+        assert result.outcome == "done", result.message
+        arrays = {path.parent.name: path.read_bytes() for path in where.features_dir.rglob("embedding.npy")}
+        return list(RecordStore(where.output)), arrays
+
+    (alone,), features = swept("alone", "inline")
+    (tmp_path / "notes").touch()
+    if dies:
+        (tmp_path / "dies").touch()
+    (shared,), shared_features = swept("shared", kind, *given)
+    assert (shared.run, shared.score, shared.predictions_sha256) == (alone.run, alone.score, alone.predictions_sha256)
+    assert shared_features == features
+    counts = [(process, int(count)) for process, count in map(str.split, (tmp_path / "notes").read_text().splitlines())]
+    images = alone.cost.images
+    assert len({process for process, _ in counts}) >= 2
+    assert not (tmp_path / "dies").exists()
+    assert images <= sum(count for _, count in counts) <= images + dies * SHARD, "each image once"
+
+
 def test_local_workers_give_the_records_of_one_process(home: Path, expected: dict[str, Any]) -> None:
     folder = home / "local"
     results = sweep(asked(), places(folder, home), options("local", "executor.workers=2"))
@@ -71,6 +143,26 @@ def test_local_workers_give_the_records_of_one_process(home: Path, expected: dic
     again = sweep(asked(), places(folder, home), options("local", "executor.workers=2"))
     assert [result.outcome for result in again] == ["skipped", "skipped"]
     assert not multiprocessing.active_children()
+
+
+def test_decoders_too_many_for_the_memory_are_trained_in_halves(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = compose(("seeds=2",), rows=("imagestats-gw",))
+    sweep(cells(asked), places(home / "whole", home), asked.executor)
+    original = training.train
+
+    def limited(bank: Sequence[Member], *arguments: Any, **options: Any) -> list[Trained]:
+        trained = original(bank, *arguments, **options)
+        if len(bank) > 1:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
+        return trained
+
+    monkeypatch.setattr(training, "train", limited)
+    sweep(cells(asked), places(home / "halves", home), asked.executor)
+    assert contents(home / "halves") == contents(home / "whole")
+    assert len(contents(home / "halves")) == 2
+    assert "training gw: decoders: memory does not hold 2 at once; going on with 1" in capsys.readouterr().err
 
 
 @LONG

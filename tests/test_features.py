@@ -2,6 +2,10 @@
 
 import dataclasses
 import functools
+import multiprocessing
+import os
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ import torch
 import encoders
 from benchmark import datasets, ingest, inputs
 from benchmark.datasets import Dataset
+from benchmark.feature_arrays import SHARD
 from benchmark.feature_tiers import Shapes, Tier, choose_tier, measure
 from benchmark.features import FeatureStore, SplitFeatures, features_key
 from benchmark.ingest import Split
@@ -137,6 +142,91 @@ def test_nothing_finished_is_computed_again(tmp_path: Path, split: Split, monkey
     undisturbed = opened(tmp_path / "other", split, "imagestats", "maps")
     for ours, theirs in zip(found.read(np.arange(N)), undisturbed.read(np.arange(N)), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def encode_in_process(folder: Path, split: Split, log: Path, dies_in: int | None, assists: bool) -> None:
+    """Open the features, noting each shard that is begun; killed at the end of one, before it counts as done."""
+    original = FeatureStore._encode
+
+    def noted(self: FeatureStore, *arguments: Any) -> None:
+        shard = arguments[-1].start // SHARD
+        with log.open("a") as file:
+            file.write(f"{os.getpid()} {shard}\n")
+        time.sleep(0.1)
+        original(self, *arguments)
+        if shard == dies_in and len(begun(log)[shard]) == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    FeatureStore._encode = noted  # type: ignore[method-assign]
+    encoder, transform = parts(split, "imagestats")
+    FeatureStore(folder, assists).open(
+        encoder, transform, split, identity={"encoder": "imagestats"}, dtype="float16", batch_size=16, tier="maps"
+    )
+
+
+def begun(log: Path) -> dict[int, list[str]]:
+    """By shard, the processes that began it."""
+    found: dict[int, list[str]] = {}
+    for line in log.read_text().splitlines():
+        process, shard = line.split()
+        found.setdefault(int(shard), []).append(process)
+    return found
+
+
+def start_encoding(folder: Path, split: Split, log: Path, dies_in: int | None = None, assists: bool = False) -> Any:
+    process = multiprocessing.get_context("fork").Process(
+        target=encode_in_process, args=(folder, split, log, dies_in, assists)
+    )
+    process.start()
+    return process
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("*.npy") if path.name != "seconds.npy"}
+
+
+@pytest.mark.parametrize("dies_in", [None, 1])
+def test_processes_share_an_extraction_and_one_that_is_killed_loses_no_more_than_its_shard(
+    tmp_path: Path, dies_in: int | None
+) -> None:
+    split = make_split(6 * SHARD + 3)
+    folder, log = tmp_path / "shared", tmp_path / "log"
+    processes = [
+        start_encoding(folder, split, log, dies_in),
+        start_encoding(folder, split, log, dies_in),
+        start_encoding(folder, split, log, dies_in, assists=True),
+    ]
+    for process in processes:
+        process.join(60)
+    codes = sorted(process.exitcode for process in processes)
+    assert codes == ([0, 0, 0] if dies_in is None else [-signal.SIGKILL, 0, 0])
+    found = begun(log)
+    assert {shard: len(by) for shard, by in sorted(found.items())} == {
+        shard: 1 + (shard == dies_in) for shard in range(7)
+    }
+    assert len({one for by in found.values() for one in by}) == 3
+    opened(tmp_path / "alone", split, "imagestats", "maps")
+    assert content(folder) == content(tmp_path / "alone")
+    assert sorted(path.name for path in next(folder.iterdir()).iterdir()) == sorted(
+        [*content(folder), "seconds.npy", "about.json", "lock", "claims"]
+    )
+
+
+def test_who_assists_leaves_what_others_are_at(tmp_path: Path, split: Split) -> None:
+    folder, log = tmp_path / "shared", tmp_path / "log"
+    stopped = start_encoding(folder, split, log)
+    while not log.exists():
+        time.sleep(0.01)
+    os.kill(stopped.pid, signal.SIGSTOP)
+    assisting = start_encoding(folder, split, log, assists=True)
+    assisting.join(60)
+    assert assisting.exitcode == 0
+    (stored,) = folder.glob("*/seconds.npy")
+    assert (np.load(stored) > 0).tolist() == [False, True]
+    os.kill(stopped.pid, signal.SIGCONT)
+    stopped.join(60)
+    assert stopped.exitcode == 0
+    assert {shard: len(by) for shard, by in begun(log).items()} == {0: 1, 1: 1}
 
 
 def test_a_folder_of_an_older_program_is_filled_again(tmp_path: Path, split: Split) -> None:

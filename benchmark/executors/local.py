@@ -1,12 +1,16 @@
-"""Worker processes on this machine, one a GPU. A worker that dies takes down no more than its group of cells."""
+"""Worker processes on this machine, one a GPU. A worker that dies takes down no more than its group of cells.
 
+A worker without a group encodes images for those that have one: processes that open the same features share the work.
+"""
+
+import contextlib
 import multiprocessing
 import os
 import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
@@ -14,7 +18,7 @@ from benchmark.executor_options import Local
 from benchmark.executors import Group
 from benchmark.executors.threads import use_threads
 from benchmark.places import Places
-from benchmark.work import CellResult, DiedError, failed, work
+from benchmark.work import CellResult, DiedError, assist, failed, work
 
 CORES_A_WORKER = 4
 SECONDS_TO_END = 2.0
@@ -22,12 +26,24 @@ SECONDS_TO_END = 2.0
 
 @dataclass
 class Worker:
-    """A process, the pipe to it, its GPU, and the number of the group it runs."""
+    """A process, the pipe to it, its GPU, and the number of the group it is busy with.
+
+    Attributes:
+        assists: another worker runs the group.
+        assisted: groups it need not assist again.
+    """
 
     process: SpawnProcess
     pipe: Connection
     gpu: str | None
     group: int | None = None
+    assists: bool = False
+    assisted: set[int] = field(default_factory=set)
+
+    @property
+    def running(self) -> int | None:
+        """The group whose results it will give."""
+        return None if self.assists else self.group
 
 
 class LocalExecutor:
@@ -45,31 +61,41 @@ class LocalExecutor:
         """The results of each group, as it ends."""
         waiting = list(reversed(range(len(groups))))
         tried = dict.fromkeys(waiting, 0)
-        workers = [self._start(gpu) for gpu in self.gpus[: len(groups)]]
+        workers = [self._start(gpu) for gpu in self.gpus]
         try:
-            while waiting or any(worker.group is not None for worker in workers):
+            while waiting or any(worker.running is not None for worker in workers):
                 for worker in workers:
                     if worker.group is None and waiting:
-                        worker.group = waiting.pop()
+                        worker.group, worker.assists = waiting.pop(), False
                         tried[worker.group] += 1
-                        worker.pipe.send((groups[worker.group], places))
+                        _send(worker, groups, places)
+                for worker in workers:
+                    number = _to_assist(worker, workers)
+                    if number is not None:
+                        worker.group, worker.assists = number, True
+                        worker.assisted.add(number)
+                        _send(worker, groups, places)
                 ready = wait([worker.pipe for worker in workers if worker.group is not None])
                 for place, worker in enumerate(workers):
-                    number = worker.group
-                    if number is None or worker.pipe not in ready:
+                    number = worker.running
+                    if worker.group is None or worker.pipe not in ready:
                         continue
+                    worker.group = None
                     try:
                         results = worker.pipe.recv()
                     except (EOFError, ConnectionResetError):
                         worker.process.join()
                         workers[place] = self._start(worker.gpu)
+                        workers[place].assisted = worker.assisted
+                        if number is None:
+                            continue
                         if tried[number] <= self.options.retries:
                             waiting.append(number)
                             continue
                         died = _died(worker.process, tried[number])
                         results = [failed(cell, died, places) for cell in groups[number]]
-                    worker.group = None
-                    yield results
+                    if number is not None:
+                        yield results
         finally:
             _end(workers)
 
@@ -87,18 +113,33 @@ class LocalExecutor:
         return Worker(process, ours, gpu)
 
 
+def _to_assist(worker: Worker, workers: Sequence[Worker]) -> int | None:
+    """Of the groups that are run, the one with the fewest workers that an idle worker has not assisted yet."""
+    busy = [other.group for other in workers]
+    running = {other.running for other in workers} - worker.assisted - {None}
+    return min(running, key=busy.count, default=None) if worker.group is None else None
+
+
+def _send(worker: Worker, groups: Sequence[Group], places: Places) -> None:
+    assert worker.group is not None
+    # Where it died while idle, its pipe has ended: that is seen where results are waited for.
+    with contextlib.suppress(OSError):
+        worker.pipe.send((assist if worker.assists else work, groups[worker.group], places))
+
+
 def _serve(pipe: Connection, gpu: str | None, threads: int) -> None:
     """A worker's life: groups in, results out, until the pipe closes."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that temporary files are removed
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     use_threads(threads)
     while True:
         try:
-            group, places = pipe.recv()
-        except EOFError:
+            do, group, places = pipe.recv()
+            pipe.send(do(group, places))
+        except (EOFError, BrokenPipeError, KeyboardInterrupt):
             return
-        pipe.send(work(group, places))
 
 
 def _end_with_parent() -> None:

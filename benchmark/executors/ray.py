@@ -1,17 +1,23 @@
-"""Tasks on a Ray cluster that is there already, with parts of GPUs; results come back through Ray's object store."""
+"""Tasks on a Ray cluster that is there already, with parts of GPUs; results come back through Ray's object store.
 
+Where the cluster has room for more tasks than there are groups, these encode images for the groups.
+"""
+
+import functools
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from benchmark.executor_options import Ray
 from benchmark.executors import Group
 from benchmark.executors.threads import VARIABLES, use_threads
 from benchmark.places import Places
-from benchmark.work import CellResult, DiedError, failed, work
+from benchmark.work import CellResult, DiedError, assist, failed, work
 from encoders.errors import UserError
 
 SECONDS_TO_ANSWER = 10.0
+Done = TypeVar("Done")
 
 
 class RayExecutor:
@@ -49,7 +55,10 @@ class RayExecutor:
             task = ray.remote(_task).options(
                 num_gpus=self.options.gpus, num_cpus=self.options.cpus, max_retries=self.options.retries
             )
-            group_of = {task.remote(group, places, self.options.threads): group for group in groups}
+            start = functools.partial(task.remote, places=places, threads=self.options.threads)
+            group_of = {start(work, group): group for group in groups}
+            spare = self._room(ray.cluster_resources()) - len(groups)
+            assistants = [start(assist, groups[number % len(groups)]) for number in range(spare)]
             while group_of:
                 (done,), _ = ray.wait(list(group_of), num_returns=1)
                 group = group_of.pop(done)
@@ -58,8 +67,15 @@ class RayExecutor:
                 except ray.exceptions.RayError as error:
                     reason = str(error).strip().splitlines()[0]
                     yield [failed(cell, DiedError(f"its Ray task died ({reason})"), places) for cell in group]
+            for assistant in assistants:
+                ray.cancel(assistant, force=True)
         finally:
             ray.shutdown()
+
+    def _room(self, resources: Mapping[str, float]) -> int:
+        """How many tasks the cluster can run at once."""
+        asked = {"GPU": self.options.gpus, "CPU": self.options.cpus}
+        return min((int(resources.get(name, 0) / share) for name, share in asked.items() if share), default=0)
 
 
 def _knock(address: str) -> None:
@@ -69,6 +85,6 @@ def _knock(address: str) -> None:
         socket.create_connection((host, int(port)), SECONDS_TO_ANSWER).close()
 
 
-def _task(group: Group, places: Places, threads: int | None) -> list[CellResult]:
+def _task(do: Callable[[Group, Places], Done], group: Group, places: Places, threads: int | None) -> Done:
     use_threads(threads)
-    return work(group, places)
+    return do(group, places)
