@@ -22,7 +22,7 @@ TOLERANCE = 1e-6
 """Of recomputed fractions and, relatively, of summed confidences: float32 sums of another library version."""
 INTERVAL_TOLERANCE = 1e-9
 DRAWS_KEPT = 16
-"""Of 2,000 samples of 1,000 groups each, a quarter of a GB; records of one dataset and seed share theirs."""
+"""Of 2,000 samples of 1,000 groups each, a quarter of a GB; records of one dataset share theirs."""
 
 Arrays = Mapping[str, Array]
 
@@ -186,16 +186,17 @@ def _compared(name: str, stored: object, found: Array) -> Iterator[str]:
 def _interval_faults(record: Record, rules: Rules) -> Iterator[str]:
     score, run = record.score, record.run
     fits = _array("group_counts", score.group_counts)
-    # A probe's refits are on bootstraps of train, drawn before; a trained decoder is drawn for by its seed.
+    # A probe's refits are on bootstraps of train, drawn before its test groups; a trained decoder has none.
     trained = record.task == "segmentation" or run.fuser.get("kind") != "none"
     refits = rules.train_bootstraps if run.probe == "linear" and not trained else 0
     if fits.ndim != 3 or len(fits) != 1 + refits or score.n_groups != fits.shape[1]:
         expected = f"{1 + refits} fits of {score.n_groups} groups"
         yield f"score.group_counts: of shape {fits.shape}, where {expected} are expected"
         return
-    seed = (rules.bootstrap_seed, run.seed) if trained else (rules.bootstrap_seed,)
-    draws = _draws(seed, refits, score.n_train, fits.shape[1], rules.test_bootstraps)
-    found = statistics.interval_of(fits, score.headline, draws, rules.interval_level)
+    draws = _draws(rules.bootstrap_seed, refits, score.n_train, fits.shape[1], rules.test_bootstraps)
+    resampled = statistics.resample(fits, score.headline, draws)
+    yield from _resample_faults(score.resamples, resampled)
+    found = statistics.interval_of(fits, score.headline, resampled, rules.interval_level)
     for name in ("low", "high"):
         stored, again = getattr(score.interval, name), getattr(found, name)
         if not math.isclose(stored, again, rel_tol=0, abs_tol=INTERVAL_TOLERANCE):
@@ -204,10 +205,20 @@ def _interval_faults(record: Record, rules: Rules) -> Iterator[str]:
         yield f"score.interval.method: it was made otherwise than it says ('{found.method}')"
 
 
+def _resample_faults(stored: str, found: Array) -> Iterator[str]:
+    try:
+        resampled = statistics.unpack(stored)
+    except ValueError:
+        yield "score.resamples: no base64 of float32 numbers"
+        return
+    if resampled.shape != found.shape or not np.allclose(resampled, found, rtol=0, atol=TOLERANCE):
+        yield "score.resamples: its group counts give others"
+
+
 @functools.lru_cache(maxsize=DRAWS_KEPT)
-def _draws(seed: tuple[int, ...], refits: int, n_train: int, groups: int, samples: int) -> statistics.Draws:
+def _draws(seed: int, refits: int, n_train: int, groups: int, samples: int) -> statistics.Draws:
     """The draws of an interval, after those of its refits' train rows (`benchmark.probing`)."""
-    rng = np.random.default_rng(seed if len(seed) > 1 else seed[0])
+    rng = np.random.default_rng(seed)
     for _ in range(refits):
         rng.integers(0, n_train, n_train)
     return statistics.draw(1 + refits, groups, samples, rng)

@@ -137,7 +137,7 @@ def _measured(
     data: OpenDataset, protocol: Protocol, trained: Trained, prediction: Prediction, flags: tuple[str, ...]
 ) -> Measured:
     outcome = trained.outcome
-    rng = np.random.default_rng([protocol.bootstrap_seed, outcome.seed])
+    rng = np.random.default_rng(protocol.bootstrap_seed)  # whatever the seed: test groups are drawn alike for all
     fitted = Fitted(
         validation=float(outcome.validation or 0.0),
         chosen={"learning_rate": outcome.learning_rate, "best_epoch": float(outcome.best_epoch or 0)},

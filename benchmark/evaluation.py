@@ -19,7 +19,7 @@ from benchmark.records import Cost, Record, RecordStore
 from encoders.errors import UserError
 
 if TYPE_CHECKING:
-    from benchmark.feature_tiers import Tier
+    from benchmark.feature_tiers import Shapes, Tier
     from benchmark.features import SplitFeatures
     from benchmark.measured import Measured
     from encoders.base import Encoder
@@ -37,6 +37,7 @@ def evaluate(group: Sequence[Resolved], places: Places) -> list[UserError | None
     Raises:
         UserError: what stops the whole group, in one sentence.
     """
+    from benchmark.feature_tiers import measure
     from benchmark.input_card import input_card
     from benchmark.provenance import peak_memory_bytes, reset_peak_memory
     from decoders.probe import check_train_labels
@@ -50,7 +51,8 @@ def evaluate(group: Sequence[Resolved], places: Places) -> list[UserError | None
     encoder, transform = _frozen(first, device, places)
     card = input_card(first.plan, transform, data.splits["train"])
 
-    features = _features(first, encoder, transform, places)
+    shapes = measure(encoder, transform, data.splits["train"])
+    features = _features(first, encoder, shapes, transform, places)
     start = time.monotonic()
     measured = _measure(group, encoder, features, device)
     cost = Cost(
@@ -60,6 +62,9 @@ def evaluate(group: Sequence[Resolved], places: Places) -> list[UserError | None
         peak_memory_bytes=peak_memory_bytes(device),
         frozen_parameters=sum(parameter.numel() for parameter in encoder.parameters()),
         trained_parameters=0,
+        flops_per_image=shapes.flops,
+        feature_bytes_per_image=shapes.row_bytes(_tier(cell), cell.protocol.feature_dtype),
+        finest_grid=max(shapes.maps[0][2:]),
     )
     for resolved in group:
         found = measured[resolved.cell.fusion.name]
@@ -75,8 +80,11 @@ def assist(resolved: Resolved, places: Places) -> None:
     Raises:
         UserError: as `evaluate`.
     """
+    from benchmark.feature_tiers import measure
+
     encoder, transform = _frozen(resolved, pick_device(resolved.cell.settings.device), places)
-    _features(resolved, encoder, transform, places, assists=True)
+    shapes = measure(encoder, transform, resolved.data.splits["train"])
+    _features(resolved, encoder, shapes, transform, places, assists=True)
 
 
 def _frozen(resolved: Resolved, device: str, places: Places) -> "tuple[Encoder, inputs.InputTransform]":
@@ -112,6 +120,8 @@ def _write(
             title=cell.card.title,
             rows=store.rows(run.key) | {cell.row: cell.row_title},
             role=cell.card.role,
+            licence=cell.card.licence,
+            pretraining_overlap=cell.card.pretraining_overlap,
             task=cell.dataset.task,
             ranked=_is_ranked(cell, resolved.plan),
             flags=_flags(resolved, card, found),
@@ -125,19 +135,24 @@ def _write(
 
 
 def _features(
-    resolved: Resolved, encoder: "Encoder", transform: inputs.InputTransform, places: Places, assists: bool = False
+    resolved: Resolved,
+    encoder: "Encoder",
+    shapes: "Shapes",
+    transform: inputs.InputTransform,
+    places: Places,
+    assists: bool = False,
 ) -> "dict[str, SplitFeatures]":
     """Each split's features: embeddings for a probe, means or maps for a decoder, these in the tier budgets allow."""
-    from benchmark.feature_tiers import choose_tier, measure
+    from benchmark.feature_tiers import choose_tier
     from benchmark.features import FeatureStore
 
     cell, splits = resolved.cell, resolved.data.splits
     # Flipped copies are for training alone.
     variants = {name: cell.protocol.variants if name == "train" else 1 for name in splits}
-    tier: Tier = "embedding" if cell.fusion.kind == "none" else "pooled"
-    if cell.needs_maps:
+    tier = _tier(cell)
+    if tier == "maps":
         tier = choose_tier(
-            measure(encoder, transform, splits["train"]),
+            shapes,
             {name: len(split.samples) * variants[name] for name, split in splits.items()},
             int(cell.settings.disk_budget_gb * 1e9),
             int(cell.settings.memory_budget_gb * 1e9),
@@ -158,6 +173,13 @@ def _features(
         )
         for name, split in splits.items()
     }
+
+
+def _tier(cell: Cell) -> "Tier":
+    """What is trained on; maps may be kept in a smaller tier."""
+    if cell.needs_maps:
+        return "maps"
+    return "embedding" if cell.fusion.kind == "none" else "pooled"
 
 
 def _measure(

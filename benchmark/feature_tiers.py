@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from benchmark.ingest import Split
 from benchmark.inputs import InputTransform
@@ -26,18 +28,30 @@ TIERS: tuple[Tier, ...] = get_args(Tier)
 VARIANTS = (1, 2, 4)
 """Stored copies of an image: itself; and left-right; and top-bottom, and both."""
 
+ATTENTION_ON_CPU = {
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda query, key, value, *_, **__: sdpa_flop_count(
+        query, key, value
+    )
+}
+"""Its formula, by operator: releases of PyTorch that lack it count attention on GPUs alone."""
+
 BATCH = 16
 """Images of which a training step holds the maps at once."""
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Shapes of one image's way through an encoder, without the batch dimension, from a dry run of one image."""
+    """Shapes of one image's way through an encoder, without the batch dimension, from a dry run of one image.
+
+    Attributes:
+        flops: operations on that way, a multiplication and an addition counted as two.
+    """
 
     image: tuple[int, ...]
     stem: tuple[int, ...]
     maps: tuple[tuple[int, ...], ...]
     embedding: int
+    flops: int = 0
 
     def image_bytes(self) -> int:
         """Bytes of an image as the encoder is fed it, float32."""
@@ -73,13 +87,15 @@ class Shapes:
 def measure(encoder: Encoder, transform: InputTransform, split: Split) -> Shapes:
     """The shapes of an encoder's outputs on a split, by running its first image."""
     image = transform(np.asarray(split.images[:1])).to(encoder.device)
-    stem = encoder.stem(image)
-    features = encoder.body(stem)
+    with FlopCounterMode(display=False, custom_mapping=ATTENTION_ON_CPU) as counter:
+        stem = encoder.stem(image)
+        features = encoder.body(stem)
 
     def shape(tensor: Tensor) -> tuple[int, ...]:
         return tuple(tensor.shape[1:])
 
-    return Shapes(shape(image), shape(stem), tuple(shape(one) for one in features.maps), encoder.embedding_dim)
+    maps = tuple(shape(one) for one in features.maps)
+    return Shapes(shape(image), shape(stem), maps, encoder.embedding_dim, counter.get_total_flops())
 
 
 def choose_tier(

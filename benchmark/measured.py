@@ -105,15 +105,15 @@ def _score(
 ) -> Score:
     dataset, test = data.dataset, data.splits["test"]
     fits = np.stack(group_counts)
-    interval = statistics.bootstrap_interval(
-        fits, dataset.metric, rng, samples=protocol.test_bootstraps, level=protocol.interval_level
-    )
+    draws = statistics.draw(len(fits), fits.shape[1], protocol.test_bootstraps, rng)
+    resampled = statistics.resample(fits, dataset.metric, draws)
     return Score(
         headline=dataset.metric,
         metrics=found,
         validation=fitted.validation,
         chosen=fitted.chosen,
-        interval=interval,
+        interval=statistics.interval_of(fits, dataset.metric, resampled, protocol.interval_level),
+        resamples=statistics.pack(resampled),
         group_counts=fits.tolist(),
         confusion=confusion.tolist(),
         calibration=bins.tolist(),

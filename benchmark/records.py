@@ -14,7 +14,7 @@ from typing import Literal
 from benchmark.atomic import write_atomically
 from encoders.errors import UserError, strict, to_json, validate_json
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised when a record's fields change meaning; older records are refused with the command that remakes them."""
 REMEDY = "delete it and run the same command again"
 """For every record that is not whole."""
@@ -90,6 +90,8 @@ class Score:
         group_counts: per test group, the additive counts the headline metric is computed from, a row each;
             one list per training replicate (the first is the fit that is reported).
         confusion: images or pixels by [truth, prediction]; for multi-label a table of 2 x 2 each label.
+        resamples: the headline metric in each bootstrap sample of the interval (`benchmark.statistics.unpack`). Sample
+            b drew the same groups in every record of one test split, probe and protocol. Empty with one group.
         calibration: by bin of confidence: how many, the sum of their confidences, how many correct.
         n_groups: number of independent test groups.
     """
@@ -99,6 +101,7 @@ class Score:
     validation: float
     chosen: dict[str, float]
     interval: Interval
+    resamples: str
     group_counts: list[list[list[float]]]
     confusion: list[list[int]] | list[list[list[int]]]
     calibration: list[list[float]]
@@ -110,12 +113,17 @@ class Score:
 @strict
 @dataclass(frozen=True)
 class Cost:
-    """Seconds, images and bytes; never part of a record's identity.
+    """Seconds, images, bytes and operations; never part of a record's identity.
 
     Attributes:
         encode_seconds: of the frozen part, over all splits, whenever that was.
         train_seconds: of the probe; of a bank of decoders, an equal share for each of its rows.
         images: encoded in `encode_seconds`, flipped copies included.
+        flops_per_image: of the frozen part on one image: matrix products, convolutions and attention, a
+            multiplication and an addition counted as two (`torch.utils.flop_counter`).
+        feature_bytes_per_image: of what is trained on (embedding, pooled means or maps) in the protocol's dtype,
+            wherever it was kept.
+        finest_grid: cells along a side of the encoder's finest feature map.
     """
 
     encode_seconds: float
@@ -124,6 +132,9 @@ class Cost:
     peak_memory_bytes: int
     frozen_parameters: int
     trained_parameters: int
+    flops_per_image: int
+    feature_bytes_per_image: int
+    finest_grid: int
 
     @property
     def images_per_second(self) -> float:
@@ -153,7 +164,7 @@ class Record:
     """Run + scores + predictions + cost + provenance.
 
     Attributes:
-        title, role: of the encoder's card, for the reports.
+        title, role, licence, pretraining_overlap: of the encoder's card, for the reports.
         rows: title by name of the rows it was asked for: its encoder's own, a family's, or both.
         ranked: False for random weights, three or more filled bands, or an unranked protocol.
         flags: what a reader of the number must know, a sentence each.
@@ -165,6 +176,8 @@ class Record:
     title: str
     rows: dict[str, str]
     role: Literal["model", "floor", "control"]
+    licence: str
+    pretraining_overlap: tuple[str, ...]
     task: Literal["classification", "segmentation"]
     ranked: bool
     flags: tuple[str, ...]

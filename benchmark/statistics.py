@@ -1,9 +1,11 @@
 """How sure a number is: bootstrap intervals from the additive counts of `benchmark.counts`.
 
 Groups are resampled, not images: several dates of one field are one observation. The generator is passed in,
-so the same seed gives the same interval.
+so the same seed gives the same interval, and sample b draws the same groups for every record of one test split: what
+was resampled is kept beside the interval (`Score.resamples`), and pairs records without their counts.
 """
 
+import base64
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +49,8 @@ def bootstrap_interval(
     counts = np.asarray(counts, dtype=np.float64)
     if counts.ndim != 3 or 0 in counts.shape:
         raise ValueError(f"counts must be (replicates, groups, counts), none of them 0, got {counts.shape}")
-    return interval_of(counts, headline, draw(counts.shape[0], counts.shape[1], samples, rng), level)
+    resampled = resample(counts, headline, draw(counts.shape[0], counts.shape[1], samples, rng))
+    return interval_of(counts, headline, resampled, level)
 
 
 @dataclass(frozen=True)
@@ -69,17 +72,41 @@ def draw(fits: int, groups: int, samples: int, rng: np.random.Generator) -> Draw
     return Draws({int(fit): weights[drawn_fit == fit] for fit in refits})
 
 
-def interval_of(counts: Array, headline: str, draws: Draws, level: float) -> Interval:
-    """The interval of `bootstrap_interval`, from samples drawn for counts (R, G, M) float64 of this R and G."""
-    fits, groups, _ = counts.shape
+def resample(counts: Array, headline: str, draws: Draws) -> Array:
+    """s_b of `bootstrap_interval`, (S,) float64, for counts (R, G, M) float64 of the draws' R and G.
+
+    Empty where there is one group, so that nothing can be resampled.
+    """
+    if counts.shape[1] < 2:
+        return np.empty(0)
     present = truth_classes(headline, counts)
     values = from_counts(headline, counts.sum(axis=1), present)
-    if groups < 2:
-        return Interval(float(values.min()), float(values.max()), _range_method(fits))
-    resampled = np.concatenate([weights @ counts[fit] for fit, weights in draws.samples.items()])
-    scores = from_counts(headline, resampled, present) + values[0] - values[list(draws.samples)].mean()
-    low, high = np.clip(np.quantile(scores, [(1 - level) / 2, (1 + level) / 2]), 0, 1)
-    return Interval(float(low), float(high), _bootstrap_method(fits, len(resampled), level))
+    summed = np.concatenate([weights @ counts[fit] for fit, weights in draws.samples.items()])
+    scores: Array = from_counts(headline, summed, present) + values[0] - values[list(draws.samples)].mean()
+    return scores
+
+
+def interval_of(counts: Array, headline: str, resampled: Array, level: float) -> Interval:
+    """The interval of `bootstrap_interval`, from what `resample` gave for these counts."""
+    if not len(resampled):
+        values = from_counts(headline, counts.sum(axis=1), truth_classes(headline, counts))
+        return Interval(float(values.min()), float(values.max()), _range_method(len(counts)))
+    low, high = np.clip(np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2]), 0, 1)
+    return Interval(float(low), float(high), _bootstrap_method(len(counts), len(resampled), level))
+
+
+def pack(resampled: Array) -> str:
+    """What was resampled, as a record keeps it: base64 of little-endian float32, small and quick to read."""
+    return base64.b64encode(resampled.astype("<f4").tobytes()).decode()
+
+
+def unpack(text: str) -> Array:
+    """(S,) float32 from `pack`'s text.
+
+    Raises:
+        ValueError: the text is not `pack`'s.
+    """
+    return np.frombuffer(base64.b64decode(text, validate=True), "<f4")
 
 
 def _group_weights(groups: int, samples: int, rng: np.random.Generator) -> Array:

@@ -40,6 +40,9 @@ COST = Cost(
     peak_memory_bytes=1 << 20,
     frozen_parameters=1000,
     trained_parameters=7690,
+    flops_per_image=2_000_000_000,
+    feature_bytes_per_image=1536,
+    finest_grid=15,
 )
 
 PROVENANCE = Provenance(
@@ -65,6 +68,7 @@ def make_record(value: float = 0.9, *, half_width: float = 0.02, metric: str = "
         validation=value,
         chosen={"C": 0.1},
         interval=Interval(value - half_width, value + half_width, "95% percentile bootstrap"),
+        resamples="",
         group_counts=[[[value * 100, 100.0], [value * 100, 100.0]]],
         confusion=[[100, 0], [0, 100]],
         calibration=[[200.0, 180.0, 200.0 * value]],
@@ -79,6 +83,8 @@ def make_record(value: float = 0.9, *, half_width: float = 0.02, metric: str = "
         title=title,
         rows={run.encoder: title},
         role="model",
+        licence="MIT",
+        pretraining_overlap=(),
         task="classification",
         ranked=True,
         flags=(),

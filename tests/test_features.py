@@ -295,6 +295,10 @@ def test_bytes_are_known_from_one_image(tmp_path: Path, split: Split) -> None:
     encoder, transform = parts(split, "imagestats")
     shapes = measure(encoder, transform, split)
     found = opened(tmp_path, split, "imagestats", "maps")
+    assert shapes.flops == 0  # means and deviations: no product of matrices
+    convolved = measure(*parts(split, "rcf"), split)
+    # 256 filters of 3 x 3 x 3 at 30 x 30 places, a multiplication and an addition each.
+    assert convolved.flops == 2 * 256 * 27 * 30 * 30
     assert found.bytes == len(split.samples) * shapes.row_bytes("maps", "float16")
     size = sum(path.stat().st_size for path in tmp_path.rglob("*.npy"))
     assert found.bytes <= size <= found.bytes + 6 * 256 + 64

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from benchmark.counts import from_counts, group_counts, truth_classes
-from benchmark.statistics import bootstrap_interval
+from benchmark.statistics import bootstrap_interval, draw, interval_of, pack, resample, unpack
 
 RNG = np.random.default_rng(1)
 
@@ -99,6 +99,23 @@ def test_method_says_what_was_resampled():
     assert found.method == (
         "95% percentile bootstrap, 2000 samples of test groups x 5 bootstraps of train, centred on the reported fit"
     )
+
+
+def test_what_is_kept_of_the_samples_gives_the_interval_again():
+    counts = _accuracy_counts(6, 40)
+    resampled = resample(counts, "accuracy", draw(6, 40, 2000, np.random.default_rng(3)))
+    kept = unpack(pack(resampled))
+    assert kept == pytest.approx(resampled, abs=1e-7)
+    interval = bootstrap_interval(counts, "accuracy", np.random.default_rng(3))
+    assert interval_of(counts, "accuracy", resampled, 0.95) == interval
+    assert np.quantile(kept, [0.025, 0.975]) == pytest.approx([interval.low, interval.high], abs=1e-7)
+
+
+def test_one_test_split_is_drawn_alike_for_every_record():
+    counts = _accuracy_counts(1, 40)
+    first, second = (resample(counts, "accuracy", draw(1, 40, 50, np.random.default_rng(0))) for _ in range(2))
+    assert (first == second).all()
+    assert len(resample(counts[:, :1], "accuracy", draw(1, 1, 50, np.random.default_rng(0)))) == 0
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (0, 3, 2), (1, 0, 2)])

@@ -156,6 +156,18 @@ EDITS: dict[str, tuple[str, Callable[[Plain], object], str]] = {
         lambda p: [group.__setitem__(0, 0.0) for group in p["score"]["group_counts"][2]],
         "score.interval.low",
     ),
+    "resamples": (
+        "segmentation",
+        lambda p: p["score"].update(
+            resamples=p["score"]["resamples"][16:48] + p["score"]["resamples"][:16] + p["score"]["resamples"][48:]
+        ),
+        "score.resamples: its group counts give others",
+    ),
+    "resamples of another form": (
+        "classification",
+        lambda p: p["score"].update(resamples="[0.5, 0.5]"),
+        "score.resamples: no base64",
+    ),
     "a refit lost": ("classification", lambda p: p["score"]["group_counts"].pop(), "where 6 fits of 4 groups"),
     "groups": ("classification", lambda p: p["score"].update(n_groups=51), "score.n_groups: 51"),
     "test size": ("classification", lambda p: p["score"].update(n_test=50), "score.n_test: 50"),
@@ -390,15 +402,16 @@ def test_multi_label_and_trained_classifiers_are_recomputed_too(made: Path, tmp_
     facts = {**record.run.dataset_facts, "metric": "f1_micro", "multilabel": True, "num_classes": 3}
     run = replace(record.run, dataset_facts=facts, fuser={"kind": "gw"}, fusion="gw", seed=2)
     protocol: Plain = record.provenance.config["protocol"]  # type: ignore[assignment]
+    draws = statistics.draw(1, 10, protocol["test_bootstraps"], np.random.default_rng(protocol["bootstrap_seed"]))
+    resampled = statistics.resample(grouped, "f1_micro", draws)
     buffer = io.BytesIO()
     np.savez(buffer, scores=scores, labels=labels, groups=groups, samples=np.arange(40).astype(str))
     score = replace(
         record.score,
         headline="f1_micro",
         metrics=metrics.classification_metrics(scores, labels, True),
-        interval=statistics.bootstrap_interval(
-            grouped, "f1_micro", np.random.default_rng([protocol["bootstrap_seed"], 2]), protocol["test_bootstraps"]
-        ),
+        interval=statistics.interval_of(grouped, "f1_micro", resampled, 0.95),
+        resamples=statistics.pack(resampled),
         group_counts=grouped.tolist(),
         confusion=metrics.classification_confusion(scores, labels, True).tolist(),
         calibration=calibration.classification_calibration(scores, labels, True).tolist(),
