@@ -6,6 +6,7 @@ was resampled is kept beside the interval (`Score.resamples`), and pairs records
 """
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,8 +92,41 @@ def interval_of(counts: Array, headline: str, resampled: Array, level: float) ->
     if not len(resampled):
         values = from_counts(headline, counts.sum(axis=1), truth_classes(headline, counts))
         return Interval(float(values.min()), float(values.max()), _range_method(len(counts)))
-    low, high = np.clip(np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2]), 0, 1)
+    low, high = np.clip(percentiles(resampled, level), 0, 1)
     return Interval(float(low), float(high), _bootstrap_method(len(counts), len(resampled), level))
+
+
+def over_seeds(resampled: Array, rng: np.random.Generator) -> Array:
+    """Samples of the mean over seeds, jointly over test groups and seeds.
+
+    With m[n, b] the metric of seed n in sample b (the same groups for all seeds), sample b draws N seeds with
+    replacement, seed n k_bn times, and gives sum_n k_bn m[n, b] / N: the two-level bootstrap of Davison and Hinkley
+    (1997, section 3.8). Five seeds show 4/5 of the variance between seeds, on average.
+
+    Args:
+        resampled: (N, S), a row a seed.
+
+    Returns:
+        (S,) float64; one seed is given back as it is.
+    """
+    seeds, samples = resampled.shape
+    if seeds == 1:
+        return resampled[0].astype(np.float64)
+    drawn = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=samples)
+    averaged: Array = (drawn.T * resampled).sum(axis=0, dtype=np.float64) / seeds
+    return averaged
+
+
+def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
+    """Mean over seeds and their standard deviation, sqrt(sum (x - mean)^2 / (N - 1)); 0 for one seed."""
+    given = np.asarray(values, np.float64)
+    return float(given.mean()), float(given.std(ddof=1)) if len(given) > 1 else 0.0
+
+
+def percentiles(samples: Array, level: float = 0.95) -> tuple[float, float]:
+    """The percentile interval of samples (S,): their (1 - level)/2 and (1 + level)/2 quantiles."""
+    low, high = np.quantile(samples, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def pack(resampled: Array) -> str:
