@@ -1,4 +1,4 @@
-"""Error records: why a cell has no record, one JSON file a failed cell in `errors/`, gone once the cell succeeds."""
+"""Error records: why a cell has no record, one JSON file a cell in `errors/`, gone once the cell succeeds."""
 
 import contextlib
 import hashlib
@@ -13,11 +13,15 @@ from pathlib import Path
 
 from benchmark.atomic import write_atomically
 from benchmark.cells import Cell
+from benchmark.inputs import ImpossibleError
 from benchmark.rows import Row
-from encoders.errors import explain, strict, to_json
+from encoders.errors import UserError, explain, strict, to_json, validate_json
 
 SETTINGS = ("bands", "band_names", "missing_bands", "partition", "precision")
 """The settings that make another cell; a cell that fails on one device and succeeds on another is the same cell."""
+
+
+IMPOSSIBLE = ImpossibleError.__name__
 
 
 @strict
@@ -26,7 +30,7 @@ class Failure:
     """How a cell failed.
 
     Attributes:
-        type: the exception's class.
+        type: the exception's class; `IMPOSSIBLE` where nothing sensible can be fed, so that no trying again helps.
         message: for a mistake the user can mend, the sentence that names the remedy.
         traceback: of a bug; empty for a mistake the user can mend.
         config: the cell, as a record's provenance keeps it.
@@ -70,6 +74,15 @@ def keep(cell: Cell, error: Exception, output: Path) -> Path:
     with contextlib.suppress(OSError, ValueError):
         write_atomically(path, to_json(failure))
     return path
+
+
+def read(output: Path) -> list[Failure]:
+    """The error records of a results folder, by file name; what is no error record is passed over."""
+    found = []
+    for path in sorted((output / "errors").glob("*.json")):
+        with contextlib.suppress(OSError, UserError):
+            found.append(validate_json(Failure, path.read_bytes(), str(path)))
+    return found
 
 
 def forget(cell: Cell, output: Path) -> None:

@@ -125,12 +125,14 @@ def probability_of_improvement(samples: Array, others: Array) -> float:
     return float(wins[known].mean()) if known.any() else float("nan")
 
 
-def interquartile_mean(values: Array) -> float:
-    """Mean of the middle half of values (N,): floor(N/4) are cut off at either end (Agarwal et al., NeurIPS 2021)."""
-    return float(stats.trim_mean(values, 0.25))
+def interquartile_mean(values: Array) -> Array:
+    """Mean of the middle half of values (N, ...): floor(N/4) are cut at either end (Agarwal et al. 2021)."""
+    cut = len(values) // 4
+    mean: Array = np.sort(values, axis=0)[cut : len(values) - cut].mean(axis=0)
+    return mean
 
 
-def normalised(values: Array, worst: float, best: float) -> Array:
+def normalised(values: Array, worst: Array | float, best: Array | float) -> Array:
     """GEO-Bench's scale, (x - worst) / (best - worst): 0 and 1 are the worst and best of its own baselines.
 
     Lacoste et al., "GEO-Bench: Toward Foundation Models for Earth Monitoring", NeurIPS 2023, section 4; worst and best

@@ -109,7 +109,8 @@ def _evaluated(waiting: Sequence[Resolved], places: Places) -> list[CellResult]:
 
 def _stopped(cell: Cell, error: Exception, places: Places) -> CellResult:
     if isinstance(error, ImpossibleError):
-        return _ended(cell, "impossible", places, str(error))
+        failures.keep(cell, error, places.output)
+        return CellResult(cell, "impossible", str(error))
     if memory.ran_out(error):
         error = UserError(f"{cell.title}: {memory.sentence(error)}; {memory.REMEDY}")
     return failed(cell, error, places)

@@ -1,8 +1,11 @@
-"""What a table is: rows of encoders, columns of datasets, marks and footnotes. `reports.tables` makes them."""
+"""What a table is: rows of encoders, columns of datasets, marks, aggregates, footnotes. `reports.tables` makes them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 Section = Literal["models", "controls", "floors", "not ranked"]
 SECTIONS: tuple[Section, ...] = ("models", "controls", "floors", "not ranked")
@@ -10,8 +13,16 @@ SECTIONS: tuple[Section, ...] = ("models", "controls", "floors", "not ranked")
 NOT_RANKED = (
     "not ranked: random weights, three or more filled bands, a label fraction, or a protocol made for trying things out"
 )
-SEEDS = "where a cell has several seeds, its value and the ends of its interval are means over them"
+SEEDS = (
+    "where a cell has several seeds, its value is their mean and its interval a bootstrap over test groups and seeds "
+    "at once"
+)
 MARKS = "best model bold, second best underlined, by the printed digits; no other section is ranked"
+TIED = (
+    "≈ not significantly worse than the best of its column: paired bootstrap over test groups, 5 % after Holm's "
+    "correction; never said of fewer than 10 groups"
+)
+Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -19,11 +30,17 @@ class Cell:
     """One number.
 
     Attributes:
-        value, low, high: headline metric and its interval, fractions in [0, 1]; means over seeds.
+        value, low, high: headline metric and its interval, fractions in [0, 1]; of the mean over seeds.
+        std: standard deviation over seeds; 0 for one.
         seeds: number of records behind it.
         ranked: whether it may be compared at all.
-        mark: its place among the ranked models of its column.
         notes: indices into the table's notes.
+        mark: its place among the ranked models of its column and fuser.
+        tied: whether it is another than the best there, and not significantly worse.
+        ranks: 95 % interval of its rank there; None where nothing is ranked or could be resampled.
+        keys: of its records, by seed.
+        values: of its seeds.
+        samples: bootstrap samples (S,) of `value`, the same test groups in every row; empty with one group.
     """
 
     value: float
@@ -33,6 +50,12 @@ class Cell:
     ranked: bool
     notes: tuple[int, ...]
     mark: Literal["best", "second", ""] = ""
+    tied: bool = False
+    ranks: tuple[int, int] | None = None
+    std: float = 0.0
+    keys: tuple[str, ...] = ()
+    values: tuple[float, ...] = ()
+    samples: Array = field(default_factory=lambda: np.empty(0), compare=False, repr=False)
 
     @property
     def percent(self) -> str:
@@ -46,8 +69,68 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Missing:
+    """Why a cell holds no number: `failed` and `impossible` with what the error record says."""
+
+    kind: Literal["not run", "failed", "impossible"]
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """A number over the datasets of a row.
+
+    Attributes:
+        low, high: its 95 % interval over bootstrap samples; equal to the value where there is none.
+        datasets, of: how many entered, and how many the table has: the aggregate of an incomplete row is marked.
+    """
+
+    value: float
+    low: float
+    high: float
+    datasets: int
+    of: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every dataset of the table entered."""
+        return self.datasets == self.of
+
+
+@dataclass(frozen=True)
+class Efficiency:
+    """What a row costs; means over its datasets.
+
+    Attributes:
+        gflops: of the frozen part on one image, 10^9 operations.
+        images_per_second: of the frozen part; None where nothing had to be encoded.
+        finest_grid: (smallest, largest) side of the encoder's finest feature map, in cells.
+        seconds: a cell, frozen part and training together.
+        device: what it was measured on; numbers of different devices don't compare.
+    """
+
+    frozen_parameters: int
+    trained_parameters: int
+    gflops: float
+    images_per_second: float | None
+    peak_memory_bytes: int
+    feature_bytes_per_image: int
+    finest_grid: tuple[int, int]
+    seconds: float
+    device: str
+
+
+@dataclass(frozen=True)
 class Row:
-    """An encoder or family: title (with what tells it from its namesakes), name, fusion, cells by column."""
+    """An encoder or family.
+
+    Attributes:
+        title: with what tells it from its namesakes.
+        cells, missing: by column; every column is in one of them.
+        aggregates: by name, see `Table.aggregates`.
+        licence: of its encoders' weights; several where they differ.
+        overlap: columns whose imagery its pre-training data may hold.
+    """
 
     title: str
     encoder: str
@@ -55,6 +138,27 @@ class Row:
     section: Section
     random: bool
     cells: dict[str, Cell]
+    missing: dict[str, Missing] = field(default_factory=dict)
+    aggregates: dict[str, Aggregate] = field(default_factory=dict)
+    efficiency: Efficiency | None = None
+    licence: str = ""
+    overlap: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """A paired test of two ranked rows in a column, by their titles and fusers."""
+
+    column: str
+    family: Literal["neighbours", "against the best"]
+    better: tuple[str, str]
+    worse: tuple[str, str]
+    difference: float
+    low: float
+    high: float
+    p: float
+    adjusted: float
+    groups: int
 
 
 @dataclass(frozen=True)
@@ -64,10 +168,13 @@ class Table:
     Attributes:
         settings: what all its records share, by name.
         columns: dataset names, with data or metric added where one name would mean two things.
-        rows: by section; models by number of missing cells, then mean rank.
+        rows: by section and fuser; models by number of missing cells, then mean rank.
         notes: the records' flags, each once.
         metrics, groups: headline metric and number of independent test groups, by column.
         methods: how the intervals were made.
+        aggregates: what rows have of them, in order: name and what it means.
+        tests: every paired test made, for the record.
+        ranks_within: what competes: the rows of one fuser, or (ablation) of one encoder.
     """
 
     settings: dict[str, str]
@@ -77,6 +184,9 @@ class Table:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     methods: tuple[str, ...]
+    aggregates: dict[str, str] = field(default_factory=dict)
+    tests: tuple[PairedTest, ...] = ()
+    ranks_within: Literal["fusion", "encoder"] = "fusion"
 
     @property
     def title(self) -> str:
@@ -90,20 +200,31 @@ class Table:
         )
 
     @property
-    def sections(self) -> dict[Section, list[Row]]:
-        """Rows by section, empty sections left out."""
-        found = {name: [row for row in self.rows if row.section == name] for name in SECTIONS}
-        return {name: rows for name, rows in found.items() if rows}
+    def sections(self) -> dict[str, list[Row]]:
+        """Rows by section, models by what competes where there is more than one such set; empty ones left out."""
+        found: dict[str, list[Row]] = {}
+        competing = {block_of(row, self.ranks_within) for row in self.rows if row.section == "models"}
+        for name in SECTIONS:
+            for row in self.rows:
+                if row.section == name:
+                    told = name == "models" and len(competing) > 1
+                    found.setdefault(f"models, {block_of(row, self.ranks_within)}" if told else name, []).append(row)
+        return found
 
     @property
     def footnotes(self) -> list[str]:
         """Sentences under the table, without the lettered notes."""
         lines = [f"Percent; {_per_column(self.metrics)}; {MARKS}."]
+        cells = [cell for row in self.rows for cell in row.cells.values()]
+        if any(cell.tied for cell in cells):
+            lines.append(f"{TIED}.")
         lines += [f"Interval: {method}." for method in self.methods]
         lines.append(f"Independent test groups: {_per_column(self.groups)}.")
-        cells = [cell for row in self.rows for cell in row.cells.values()]
         if any(cell.seeds > 1 for cell in cells):
             lines.append(f"Seeds: {SEEDS}.")
+        lines += [f"{name}: {meaning}." for name, meaning in self.aggregates.items()]
+        if any(not one.is_whole for row in self.rows for one in row.aggregates.values()):
+            lines.append("* over the datasets the row has, not all of the table's.")
         return lines
 
     @property
@@ -115,6 +236,13 @@ class Table:
     def has_unranked(self) -> bool:
         """Whether a dagger stands in the table."""
         return any(not cell.ranked for row in self.rows for cell in row.cells.values())
+
+
+def block_of(row: Row, ranks_within: Literal["fusion", "encoder"]) -> str:
+    """What a model's row competes within, in a few words."""
+    if ranks_within == "encoder":
+        return row.title
+    return "unfused" if row.fusion == "none" else row.fusion
 
 
 def letter(note: int) -> str:

@@ -11,8 +11,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
-from benchmark.records import Record
-from reports.table import SECTIONS, Cell, Row, Section, Table
+import numpy as np
+
+from benchmark import statistics
+from benchmark.records import Record, Score
+from reports import marks, paper
+from reports.efficiency import efficiency
+from reports.merging import Absence
+from reports.table import Array, Cell, Missing, Row, Section, Table
 
 FLOOR = "imagestats"
 BELOW_FLOOR = "below image statistics, a floor without a network: look at the input card before believing the model"
@@ -27,13 +33,18 @@ def has_random_weights(record: Record) -> bool:
     return "random" in record.run.weights or "random" in record.run.weights.values()
 
 
-def tables(records: Iterable[Record]) -> list[Table]:
-    """One table a set of comparable records; a record that occurs twice counts once."""
+def tables(records: Iterable[Record], absences: Iterable[Absence] = ()) -> list[Table]:
+    """One table a set of comparable records; a record that occurs twice counts once.
+
+    Args:
+        absences: cells that have no record, and why.
+    """
     distinct = {record.key: record for record in records}.values()
     sets: dict[str, list[Record]] = defaultdict(list)
     for record in sorted(distinct, key=lambda record: record.key):
         sets[_canonical(settings_of(record))] += _by_row(record)
-    return [_table(sets[key]) for key in sorted(sets)]
+    reasons = {one.cell: Missing(one.kind, one.why) for one in absences}
+    return [_table(sets[key], reasons) for key in sorted(sets)]
 
 
 def _by_row(record: Record) -> list[Record]:
@@ -71,24 +82,47 @@ def settings_of(record: Record) -> dict[str, str]:
     }
 
 
-def _table(records: list[Record]) -> Table:
+def _table(records: list[Record], reasons: dict[tuple[str, ...], Missing]) -> Table:
     columns = column_names(records)
     notes = tuple(dict.fromkeys(flag for record in records for flag in record.flags))
     groups = _row_groups(records, columns)
     rows = [_row(title, group, columns, notes) for title, group in zip(_titles(groups), groups, strict=True)]
-    names = sorted(set(columns.values()), key=str.lower)
+    names = paper.in_order(set(columns.values()))
     rows, notes = _flagged_below_floor(rows, notes)
-    by_column = {columns[record.key]: record.score for record in records}
-    scores = {name: by_column[name] for name in names}
-    return Table(
-        settings=settings_of(records[0]),
+    by_column = {columns[record.key]: record for record in records}
+    first = {name: by_column[name] for name in names}
+    settings = settings_of(records[0])
+    table = Table(
+        settings=settings,
         columns=tuple(names),
-        metrics={name: score.headline for name, score in scores.items()},
-        groups={name: score.n_groups for name, score in scores.items()},
-        rows=tuple(_ordered(_marked(rows, names), names)),
+        metrics={name: record.score.headline for name, record in first.items()},
+        groups={name: record.score.n_groups for name, record in first.items()},
+        rows=tuple(_explained(row, first, settings, reasons) for row in rows),
         notes=notes,
         methods=tuple(sorted({record.score.interval.method for record in records})),
     )
+    return finished(table)
+
+
+def finished(table: Table) -> Table:
+    """A table with its cells marked, its aggregates computed and its rows in order, all anew."""
+    rows, tests = marks.marked(table.rows, table.columns, table.groups, table.ranks_within)
+    rows, aggregates = marks.aggregated(rows, table.columns, table.ranks_within)
+    ordered = marks.ordered(rows, table.columns, table.ranks_within)
+    return replace(table, rows=tuple(ordered), tests=tuple(tests), aggregates=aggregates)
+
+
+def _explained(
+    row: Row, columns: dict[str, Record], settings: dict[str, str], reasons: dict[tuple[str, ...], Missing]
+) -> Row:
+    """The row with a reason for each cell it lacks."""
+    shared = [settings[name] for name in ("probe", "protocol_hash", "bands", "band_names", "partition")]
+    missing = {
+        column: reasons.get((row.encoder, row.fusion, record.run.dataset, *shared), Missing("not run"))
+        for column, record in columns.items()
+        if column not in row.cells
+    }
+    return replace(row, missing=missing)
 
 
 def column_names(records: list[Record]) -> dict[str, str]:
@@ -163,7 +197,17 @@ def _row(title: str, group: list[Record], columns: dict[str, str], notes: tuple[
     random = any(has_random_weights(record) for record in group)
     cells = {column: _cell(found, notes) for column, found in by_column.items()}
     first = group[0]
-    return Row(title, _name(first), first.run.fusion, _section(first, random, cells), random, cells)
+    return Row(
+        title=title,
+        encoder=_name(first),
+        fusion=first.run.fusion,
+        section=_section(first, random, cells),
+        random=random,
+        cells=cells,
+        efficiency=efficiency([found[0] for found in by_column.values()]),
+        licence=", ".join(sorted({record.licence for record in group})),
+        overlap=tuple(column for column, (one, *_) in by_column.items() if one.run.dataset in one.pretraining_overlap),
+    )
 
 
 def _flagged_below_floor(rows: list[Row], notes: tuple[str, ...]) -> tuple[list[Row], tuple[str, ...]]:
@@ -190,53 +234,43 @@ def _section(record: Record, random: bool, cells: dict[str, Cell]) -> Section:
 
 
 def _cell(found: list[Record], notes: tuple[str, ...]) -> Cell:
-    scores = [record.score for record in found]
+    by_seed = sorted(found, key=lambda record: record.run.seed)
+    scores = [record.score for record in by_seed]
     flags = {flag for record in found for flag in record.flags}
+    values = [score.metrics[score.headline] for score in scores]
+    value, std = statistics.mean_and_std(values)
+    keys = tuple(record.key for record in by_seed)
+    samples = _samples(scores, keys)
+    low, high = _interval(scores, samples)
     return Cell(
-        value=sum(score.metrics[score.headline] for score in scores) / len(scores),
-        low=sum(score.interval.low for score in scores) / len(scores),
-        high=sum(score.interval.high for score in scores) / len(scores),
+        value=value,
+        low=low,
+        high=high,
         seeds=len(scores),
         ranked=all(record.ranked and not has_random_weights(record) for record in found),
         notes=tuple(index for index, note in enumerate(notes) if note in flags),
+        std=std,
+        keys=keys,
+        values=tuple(values),
+        samples=samples,
     )
 
 
-def _printed(row: Row, column: str) -> float | None:
-    """The printed value, where it competes: a ranked number of a model."""
-    cell = row.cells.get(column)
-    return float(cell.percent) if cell and cell.ranked and row.section == "models" else None
+def _samples(scores: list[Score], keys: tuple[str, ...]) -> Array:
+    """Bootstrap samples of the mean over seeds; drawn by the records themselves, whatever else is in the table."""
+    drawn = [statistics.unpack(score.resamples) for score in scores]
+    if len({len(one) for one in drawn}) > 1 or not len(drawn[0]):
+        return np.empty(0)
+    rng = np.random.default_rng([int(key, 16) for key in keys])
+    return statistics.over_seeds(np.stack(drawn), rng).astype(np.float32)
 
 
-def _marked(rows: list[Row], columns: list[str]) -> list[Row]:
-    """Rows with best and second best marked; a model alone in its column is not marked."""
-    for column in columns:
-        values = [value for row in rows if (value := _printed(row, column)) is not None]
-        if len(values) < 2:
-            continue
-        best, second = (*sorted(set(values), reverse=True), None)[:2]
-        for index, row in enumerate(rows):
-            value = _printed(row, column)
-            if value is not None and value in (best, second):
-                cell = replace(row.cells[column], mark="best" if value == best else "second")
-                rows[index] = replace(row, cells={**row.cells, column: cell})
-    return rows
-
-
-def _ordered(rows: list[Row], columns: list[str]) -> list[Row]:
-    def mean_rank(row: Row) -> float:
-        ranks = [
-            1 + sum((other := _printed(r, column)) is not None and other > value for r in rows)
-            for column in columns
-            if (value := _printed(row, column)) is not None
-        ]
-        return sum(ranks) / len(ranks) if ranks else 0.0
-
-    def order(row: Row) -> tuple[int, int, float, str, str]:
-        missing = len(columns) - len(row.cells)
-        return (SECTIONS.index(row.section), missing, mean_rank(row), row.title.lower(), row.fusion)
-
-    return sorted(rows, key=order)
+def _interval(scores: list[Score], samples: Array) -> tuple[float, float]:
+    if len(scores) > 1 and len(samples):
+        low, high = np.clip(statistics.percentiles(samples), 0, 1)
+        return float(low), float(high)
+    ends = [(score.interval.low, score.interval.high) for score in scores]
+    return statistics.mean_and_std([low for low, _ in ends])[0], statistics.mean_and_std([high for _, high in ends])[0]
 
 
 def _canonical(value: object) -> str:

@@ -115,7 +115,7 @@ def test_rank_intervals_are_those_of_ranking_each_sample():
     samples = RNG.normal(np.array([[3.0], [2.9], [0.0]]), 0.1, (3, 1000))
     assert ranking.rank_intervals(samples).tolist() == [[1, 2], [1, 2], [3, 3]]
     brute = np.array([[1 + (one > row).sum() for row in one] for one in samples.T])
-    assert (ranking.ranks(samples).T == brute).all()
+    assert (brute == ranking.ranks(samples).T).all()
 
 
 def test_probability_of_improvement_counts_samples_won():
@@ -138,8 +138,7 @@ def test_interquartile_mean_is_the_mean_of_the_middle_half():
     assert ranking.interquartile_mean(np.array([100, 1, 2, 3, 4, 5, 6, -50])) == pytest.approx(3.5)
     for length in (1, 2, 3, 5, 60):
         values = np.sort(RNG.random(length))
-        cut = length // 4
-        assert ranking.interquartile_mean(values) == pytest.approx(values[cut : length - cut].mean())
+        assert ranking.interquartile_mean(values) == pytest.approx(stats.trim_mean(values, 0.25))
 
 
 def test_geo_benchs_scale_puts_its_worst_at_0_and_its_best_at_1():

@@ -179,7 +179,7 @@ def test_rows_with_every_dataset_come_before_rows_with_gaps():
 def test_a_cell_that_was_not_run_shows_two_dashes():
     records = [*THREE[:2], make_record(0.5, encoder="best", dataset="m-so2sat")]
     assert re.search(r"SECOND +\| .* -- \|", leaderboard.markdown(records))
-    assert re.search(r"SECOND & [^&]*& -- \\\\", latex.document(tables(records)))
+    assert re.search(r"SECOND & -- & 90", latex.document(tables(records)))
     assert "--" in _console(records)
 
 

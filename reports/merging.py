@@ -1,0 +1,91 @@
+"""Records of several results folders as one: copies of a record agree, or the error names both."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from benchmark import failures
+from benchmark.protocol import hash_of
+from benchmark.records import Record, RecordStore
+from encoders.errors import UserError
+
+
+@dataclass(frozen=True)
+class Absence:
+    """A cell without a record, and why.
+
+    Attributes:
+        cell: row, fusion, dataset, probe, protocol hash, bands, band names and partition.
+    """
+
+    cell: tuple[str, ...]
+    kind: Literal["failed", "impossible"]
+    why: str
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What some results folders hold together.
+
+    Attributes:
+        records: each run once, by key, without counts, cards, configurations and packages: there may be many.
+        folders: the results folder a record was read from, by key; all of it can be read again there.
+        absences: cells without a record.
+    """
+
+    records: list[Record]
+    folders: dict[str, Path]
+    absences: list[Absence]
+
+
+def merge(folders: Sequence[Path]) -> Merged:
+    """Read results folders.
+
+    Raises:
+        UserError: a damaged record; or one run with different results in two folders, which names both files.
+    """
+    records: dict[str, Record] = {}
+    origins: dict[str, Path] = {}
+    absences = []
+    for folder in {folder.resolve(): folder for folder in folders}.values():
+        for record in RecordStore(folder):
+            key, before = record.key, records.get(record.key)
+            if before is None:
+                records[key], origins[key] = light(record), folder
+            else:
+                _check_agreement(record, folder, before, origins[key])
+                records[key] = replace(before, rows=before.rows | record.rows)
+        absences += list(_absences(folder))
+    return Merged([records[key] for key in sorted(records)], origins, absences)
+
+
+def light(record: Record) -> Record:
+    """The record without what takes most of its memory and no table shows."""
+    score = replace(record.score, group_counts=[], confusion=[], calibration=[])
+    return replace(record, score=score, input_card={}, provenance=replace(record.provenance, config={}, packages={}))
+
+
+def _check_agreement(record: Record, folder: Path, before: Record, other: Path) -> None:
+    here, there = record.score, before.score
+    if (here.metrics, record.predictions_sha256) == (there.metrics, before.predictions_sha256):
+        return
+    paths = [str(RecordStore(one).path(record.key)) for one in (other, folder)]
+    name = here.headline
+    raise UserError(
+        f"{paths[0]} and {paths[1]} are the same run with different results ({name} {there.metrics.get(name)} and "
+        f"{here.metrics.get(name)}); see with `rerun` which comes out again, and delete the other"
+    )
+
+
+def _absences(folder: Path) -> Iterator[Absence]:
+    for failure in failures.read(folder):
+        config = failure.config
+        parts = [config.get(name) for name in ("fusion", "dataset", "probe", "protocol", "settings")]
+        if not all(isinstance(part, dict) for part in parts):
+            continue
+        fusion, dataset, probe, protocol, settings = (dict(part) for part in parts)  # type: ignore[call-overload]
+        tracks = [settings.get(name) for name in ("bands", "band_names", "partition")]
+        named = [config.get("row"), fusion.get("name"), dataset.get("name"), probe.get("name"), hash_of(protocol)]
+        kind: Literal["failed", "impossible"] = "impossible" if failure.type == failures.IMPOSSIBLE else "failed"
+        yield Absence(tuple(str(part) for part in [*named, *tracks]), kind, failure.message)

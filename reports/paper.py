@@ -1,0 +1,34 @@
+"""Names and order of datasets as in the literature, so that a table can be held beside a published one."""
+
+from benchmark import datasets
+
+ORDER = (
+    *("m-bigearthnet", "m-so2sat", "m-brick-kiln", "m-forestnet", "m-eurosat", "m-pv4ger"),
+    *("m-pv4ger-seg", "m-nz-cattle", "m-NeonTree", "m-cashew-plant", "m-SA-crop-type", "m-chesapeake"),
+)
+"""Classification as in GEO-Bench's paper (Lacoste et al. 2023), segmentation as in SatDiFuser's (Jia et al. 2025)."""
+FUSERS = {"gw": "GW", "lw": "LW", "moe": "MoE", "none": "unfused"}
+"""Suffixes of SatDiFuser's rows there; any other fuser keeps its name."""
+LEAKY = "m-cashew-plant"
+"""Its chips stand in train and test with other dates: every aggregate is given without it too."""
+
+
+def in_order(columns: set[str]) -> list[str]:
+    """Columns in the papers' order, others after them by name."""
+
+    def place(column: str) -> tuple[int, str]:
+        name = column.split(" (", maxsplit=1)[0]
+        return (ORDER.index(name) if name in ORDER else len(ORDER), column.lower())
+
+    return sorted(columns, key=place)
+
+
+def normalizers(columns: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+    """GEO-Bench's (worst, best) of the columns it has one for."""
+    known = set(datasets.names())
+    found = {
+        column: datasets.dataset(name).normalizer
+        for column in columns
+        if (name := column.split(" (", maxsplit=1)[0]) in known
+    }
+    return {column: ends for column, ends in found.items() if ends is not None}
