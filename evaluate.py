@@ -144,6 +144,12 @@ def _preview(options: argparse.Namespace) -> int:
         shown = preview.preview(cell, _places(options))
         print_table(shown.header, shown.rows)
         print("\n".join(shown.lines))
+        if options.features or options.attention:
+            from benchmark import looks
+
+            points = [looks.parse_point(point) for point in options.attention]
+            for path in looks.look(cell, _places(options), options.features, points):
+                print(f"Drawn: {path}")
     return 0
 
 

@@ -72,6 +72,10 @@ def _report_options(report: Parser) -> None:
 def _preview_options(preview: Parser) -> None:
     preview.add_argument("encoder", metavar="ENCODER")
     preview.add_argument("dataset", metavar="DATASET")
+    preview.add_argument("--features", action="store_true", help="also draw its feature maps, as colours")
+    preview.add_argument(
+        "--attention", action="append", default=[], metavar="X,Y", help="also draw what this point attends to, 0 to 1"
+    )
     _shared_options(preview)
     _place_options(preview)
 

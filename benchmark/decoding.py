@@ -2,15 +2,17 @@
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 import torch
 
-from benchmark import progress, training
+from benchmark import examples, progress, training
 from benchmark.bank import Member, Trained
 from benchmark.features import SplitFeatures
 from benchmark.ingest import OpenDataset
+from benchmark.interpretation import Watched
 from benchmark.measured import Fitted, Measured, classification, segmentation
 from benchmark.memory import Portions
 from benchmark.prediction import Prediction, Task, headline
@@ -74,13 +76,17 @@ def train_and_score(
             trained += part
     selection = select(trained)
     found |= selection.failures
+    shown = examples.choose(data.splits["test"]).tolist()
     for name, choice in selection.choices.items():
         measured = {}
         for one in choice.chosen:
-            prediction = selection.score_chosen(
-                one, task, features["test"], batch_size=protocol.decoder_batch, device=device
-            )
-            measured[one.member.seed] = _measured(data, protocol, one, prediction, choice.flags)
+            assert one.decoder is not None
+            with Watched(one.decoder, shown) as watched:
+                prediction = selection.score_chosen(
+                    one, task, features["test"], batch_size=protocol.decoder_batch, device=device
+                )
+            scored = _measured(data, protocol, one, prediction, choice.flags)
+            measured[one.member.seed] = replace(scored, pictures=watched.arrays())
         found[name] = measured
     return found
 

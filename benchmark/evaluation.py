@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from benchmark import inputs
+from benchmark import inputs, pictures
 from benchmark.cells import Cell, Resolved
 from benchmark.inputs import InputPlan
 from benchmark.places import Places
@@ -37,6 +37,7 @@ def evaluate(group: Sequence[Resolved], places: Places) -> list[UserError | None
     Raises:
         UserError: what stops the whole group, in one sentence.
     """
+    from benchmark import examples
     from benchmark.feature_tiers import measure
     from benchmark.input_card import input_card
     from benchmark.provenance import peak_memory_bytes, reset_peak_memory
@@ -50,6 +51,7 @@ def evaluate(group: Sequence[Resolved], places: Places) -> list[UserError | None
     reset_peak_memory(device)
     encoder, transform = _frozen(first, device, places)
     card = input_card(first.plan, transform, data.splits["train"])
+    examples.keep(data, places.output)
 
     shapes = measure(encoder, transform, data.splits["train"])
     features = _features(first, encoder, shapes, transform, places)
@@ -131,6 +133,8 @@ def _write(
             cost=replace(cost, trained_parameters=found.fitted.trained_parameters),
             provenance=provenance(device, asdict(cell)),
         )
+        if found.pictures:
+            pictures.write(pictures.fuser_path(places.output, run.key), found.pictures)
         store.write(record, found.predictions)
 
 

@@ -24,7 +24,7 @@ def input_card(plan: InputPlan, transform: InputTransform, split: Split) -> dict
     Flags (spec of the card): more than 20 % of the pixels of a channel cut off, or its mean more than 2 std from
     the mean the model saw in pre-training, where that is known.
     """
-    native = np.asarray(split.images[_spread(len(split.samples), SAMPLE)])
+    native = np.asarray(split.images[spread(len(split.samples), SAMPLE)])
     after = transform.scaled(native).numpy()
     cut = np.abs(after - transform.scaled(native, clip=False).numpy()) > 1e-6
     channels: list[dict[str, object]] = []
@@ -79,12 +79,17 @@ def picture(plan: InputPlan, transform: InputTransform, split: Split, images: in
     Values are shown as they enter the encoder: the declared range, or the 1st to 99th percentile where the rule
     has no range, becomes black to white.
     """
-    native = np.asarray(split.images[_spread(len(split.samples), images)])
-    seen = transform(native).numpy()[:, _colours([channel.wanted.wavelength_um for channel in plan.channels])]
-    low, high = plan.value_range or tuple(np.percentile(seen, (1, 99)))
-    shown = np.clip((seen - low) / max(high - low, 1e-12), 0, 1)
-    row = np.concatenate(list(shown.transpose(0, 2, 3, 1)), axis=1)
+    native = np.asarray(split.images[spread(len(split.samples), images)])
+    row = np.concatenate(list(colours(plan, transform(native).numpy())), axis=1)
     return Image.fromarray((row * 255).round().astype(np.uint8))
+
+
+def colours(plan: InputPlan, fed: np.ndarray) -> np.ndarray:
+    """Images (N, C, H, W) as they enter the encoder -> (N, H, W, 3) in [0, 1], shown as `picture` says."""
+    seen = fed[:, _colours([channel.wanted.wavelength_um for channel in plan.channels])]
+    low, high = plan.value_range or tuple(np.percentile(seen, (1, 99)))
+    shown: np.ndarray = np.clip((seen - low) / max(high - low, 1e-12), 0, 1).transpose(0, 2, 3, 1)
+    return shown
 
 
 def _colours(wavelengths: Sequence[float | None]) -> list[int]:
@@ -94,7 +99,8 @@ def _colours(wavelengths: Sequence[float | None]) -> list[int]:
     return [int(np.argmin(np.abs(known - target))) for target in (0.665, 0.56, 0.49)]
 
 
-def _spread(total: int, count: int) -> np.ndarray:
+def spread(total: int, count: int) -> np.ndarray:
+    """Up to `count` of `total` numbers, ascending, from the first to the last."""
     return np.unique(np.linspace(0, total - 1, min(total, count)).round().astype(int))
 
 

@@ -1,14 +1,11 @@
 """What measuring a test split gives, whoever predicted it: a Score with its interval, and the predictions' bytes."""
 
-import io
-import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from zipfile import BadZipFile
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from benchmark import calibration, counts, metrics, statistics
+from benchmark import calibration, counts, metrics, npz, statistics
 from benchmark.ingest import OpenDataset
 from benchmark.protocol import Protocol
 from benchmark.records import Score
@@ -31,11 +28,16 @@ class Fitted:
 
 @dataclass(frozen=True)
 class Measured:
-    """A fit, its score, and the bytes of an .npz file with what the score was computed from."""
+    """A fit, its score, and the bytes of an .npz file with what the score was computed from.
+
+    Attributes:
+        pictures: what its fuser looked at (`benchmark.interpretation`), no part of the record.
+    """
 
     fitted: Fitted
     score: Score
     predictions: bytes
+    pictures: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def classification(
@@ -125,20 +127,5 @@ def _score(
 
 def _npz(data: OpenDataset, **arrays: np.ndarray) -> bytes:
     """The arrays with test's groups and sample names as an .npz file, the same bytes for the same arrays."""
-    test, buffer = data.splits["test"], io.BytesIO()
-    named = {**arrays, "groups": test.groups, "samples": np.array(test.samples)}
-    np.savez_compressed(buffer, **named)  # type: ignore[arg-type]
-    return buffer.getvalue()
-
-
-def read_npz(content: bytes) -> dict[str, np.ndarray]:
-    """The arrays of a predictions file; an object in it is never unpickled.
-
-    Raises:
-        ValueError: it is no .npz file of plain arrays.
-    """
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except (AttributeError, EOFError, KeyError, MemoryError, OSError, ValueError, BadZipFile, zlib.error) as error:
-        raise ValueError(f"no .npz file of plain arrays ({error})") from None
+    test = data.splits["test"]
+    return npz.pack({**arrays, "groups": test.groups, "samples": np.array(test.samples)})

@@ -132,7 +132,7 @@ def _score_rows(recorded: Record, now: Record) -> Iterator[list[str]]:
 
 
 def _prediction_rows(recorded: Record, now: Record, there: bytes | None, here: bytes) -> Iterator[list[str]]:
-    from benchmark.measured import read_npz
+    from benchmark import npz
 
     if recorded.predictions_sha256 == now.predictions_sha256:
         return
@@ -140,7 +140,7 @@ def _prediction_rows(recorded: Record, now: Record, there: bytes | None, here: b
         yield ["predictions", recorded.predictions_sha256[:16], now.predictions_sha256[:16], "sha256; the file is gone"]
         return
     try:
-        first, second = read_npz(there), read_npz(here)
+        first, second = npz.unpack(there), npz.unpack(here)
     except ValueError as error:
         raise UserError(f"record {recorded.key}: its predictions are {error}; see `verify`") from None
     for name in sorted(first.keys() | second.keys()):

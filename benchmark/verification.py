@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from benchmark import measured
+from benchmark import npz
 from benchmark.consistency import faults
 from benchmark.records import REMEDY, Record, RecordStore, read_record
 from encoders.errors import UserError
@@ -125,7 +125,7 @@ def _problems(path: Path, record: Record, beside: Path) -> Iterator[Problem]:
         yield Problem(beside, "not the predictions its record was made with (another sha256)", AGAIN)
         return
     try:
-        arrays = measured.read_npz(content)
+        arrays = npz.unpack(content)
     except ValueError as error:
         yield Problem(beside, str(error), ASIDE)
         return
