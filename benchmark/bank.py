@@ -76,6 +76,24 @@ class Trained:
     decoder: Decoder | None
 
 
+@dataclass(frozen=True)
+class Epoch:
+    """How a member's epoch went.
+
+    Attributes:
+        number: from 1.
+        loss: mean over the epoch's steps; of a mixture of experts with its balance loss.
+        validation: the headline metric after it; None where the member diverged.
+        learning_rate: of its last step.
+    """
+
+    member: Member
+    number: int
+    loss: float
+    validation: float | None
+    learning_rate: float
+
+
 class Trainee:
     """A member in training."""
 
@@ -91,6 +109,7 @@ class Trainee:
         self.history: list[float] = []
         self.ended: Literal["finished", "early", "diverged"] | None = None
         self.reason = ""
+        self._losses, self._since = torch.zeros((), device=device), 0
         self._finite = torch.ones((), dtype=torch.bool, device=device)
         self._best = (-np.inf, -1)
         self._kept: Snapshot | None = None
@@ -107,6 +126,7 @@ class Trainee:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
+        self._losses += loss.detach()
         self._finite &= torch.isfinite(loss.detach())
         self.step += 1
 
@@ -128,6 +148,13 @@ class Trainee:
         patience = self.protocol.patience
         if patience is not None and epoch - self._best[1] >= patience:
             self._end("early", f"validation did not rise for {patience} epochs after epoch {self._best[1] + 1}")
+
+    def told(self, epoch: int) -> Epoch:
+        """Epoch `epoch` (from 0), which has just ended."""
+        loss, self._since = float(self._losses) / (self.step - self._since), self.step
+        self._losses.zero_()
+        validation = self.history[epoch] if epoch < len(self.history) else None
+        return Epoch(self.member, epoch + 1, loss, validation, self.optimizer.param_groups[0]["lr"])
 
     def result(self) -> Trained:
         """The member with the weights of its best epoch."""

@@ -17,10 +17,12 @@ from benchmark.executor_options import parse as parse_executor
 from benchmark.inputs import Track, check_fills
 from benchmark.protocol import Protocol
 from benchmark.rows import Fusion, Row, check_distinct, check_own_name, split
+from benchmark.tracker_options import Options as TrackerOptions
+from benchmark.tracker_options import parse as parse_tracker
 from encoders.errors import UserError, nearest, strict, validate
 from encoders.spec import EncoderCard
 
-GROUPS = ("encoder", "fusion", "dataset", "probe", "protocol", "executor")
+GROUPS = ("encoder", "fusion", "dataset", "probe", "protocol", "executor", "tracker")
 DEFAULT_PROBE = {"classification": "linear", "segmentation": "upernet"}
 Tier = Literal["maps", "stem", "none"]
 WHOLE = "card:"
@@ -76,6 +78,7 @@ class Request:
     datasets: tuple[Dataset, ...]
     probe: Probe | None
     executor: ExecutorOptions
+    tracker: TrackerOptions
 
     def probe_for(self, dataset: Dataset) -> Probe:
         """The probe asked for, or the task's default.
@@ -173,6 +176,7 @@ def compose(
         datasets=tuple(described),
         probe=validate(Probe, base["probe"], f"probe {probe}") if probe else None,
         executor=parse_executor(base["executor"]),
+        tracker=parse_tracker(base["tracker"]),
     )
 
 
@@ -212,7 +216,9 @@ def _check_override(override: str) -> None:
         raise UserError(f"override '{override}' has no key; write key=value")
     if "=" not in override and not override.startswith("~"):
         raise UserError(f"'{override}' is neither a command nor an override; write key=value, or see --help")
-    if key in GROUPS:
+    if key == "tracker":
+        _known("tracker", override.split("=", 1)[-1], choices("tracker"))
+    elif key in GROUPS:
         raise UserError(f"'{override}': choose the {key} with --{key}")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from benchmark import examples, progress, training
-from benchmark.bank import Member, Trained
+from benchmark.bank import Epoch, Member, Trained
 from benchmark.features import SplitFeatures
 from benchmark.ingest import OpenDataset
 from benchmark.interpretation import Watched
@@ -38,6 +38,7 @@ def train_and_score(
     features: Mapping[str, SplitFeatures],
     device: str,
     memory_bytes: int,
+    report: Callable[[Epoch], None] | None = None,
 ) -> dict[str, dict[int, Measured] | UserError]:
     """Train the decoders of several fusers on one stream of a frozen encoder's features.
 
@@ -68,6 +69,7 @@ def train_and_score(
     train = functools.partial(
         training.train, task=task, source=features["train"], val_source=features["valid"], protocol=protocol,
         device=device, progress=lambda epochs, total: progress.track(epochs, f"{title}, epochs", total=total),
+        report=report,
     )  # fmt: skip
     trained: list[Trained] = []
     portions = Portions()

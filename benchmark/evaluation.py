@@ -16,6 +16,7 @@ from benchmark.cells import Cell, Resolved
 from benchmark.inputs import InputPlan
 from benchmark.places import Places
 from benchmark.records import Cost, Record, RecordStore
+from benchmark.tracking import tracking
 from encoders.errors import UserError
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def evaluate(group: Sequence[Resolved], places: Places) -> list[UserError | None
     shapes = measure(encoder, transform, data.splits["train"])
     features = _features(first, encoder, shapes, transform, places)
     start = time.monotonic()
-    measured = _measure(group, encoder, features, device)
+    measured = _measure(group, encoder, features, device, places)
     cost = Cost(
         encode_seconds=sum(one.seconds for one in features.values()),
         train_seconds=(time.monotonic() - start) / len(group),
@@ -136,6 +137,8 @@ def _write(
         if found.pictures:
             pictures.write(pictures.fuser_path(places.output, run.key), found.pictures)
         store.write(record, found.predictions)
+        with tracking(places.tracker, places.output) as tracker:
+            tracker.score(record)
 
 
 def _features(
@@ -187,7 +190,7 @@ def _tier(cell: Cell) -> "Tier":
 
 
 def _measure(
-    group: Sequence[Resolved], encoder: "Encoder", features: "dict[str, SplitFeatures]", device: str
+    group: Sequence[Resolved], encoder: "Encoder", features: "dict[str, SplitFeatures]", device: str, places: Places
 ) -> "dict[str, dict[int, Measured] | UserError]":
     """What each seed of each fuser measured on test, or why nothing could be."""
     cell, data = group[0].cell, group[0].data
@@ -196,7 +199,12 @@ def _measure(
 
         fusers = {resolved.cell.fusion.name: resolved.runs[0].fuser for resolved in group}
         memory = int(cell.settings.memory_budget_gb * 1e9)
-        return train_and_score(cell.probe.name, fusers, encoder, data, cell.protocol, features, device, memory)
+        runs = {(run.fusion, run.seed): run for resolved in group for run in resolved.runs}
+        with tracking(places.tracker, places.output) as tracker:
+            return train_and_score(
+                cell.probe.name, fusers, encoder, data, cell.protocol, features, device, memory,
+                report=lambda epoch: tracker.epoch(runs[epoch.member.name, epoch.member.seed], epoch),
+            )  # fmt: skip
     from benchmark.probing import fit_and_score
 
     fuser = group[0].runs[0].fuser

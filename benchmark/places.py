@@ -1,9 +1,11 @@
-"""Where things lie: GEO-Bench's root, ingested data, features, weights, results."""
+"""Where things lie and go: GEO-Bench's root, ingested data, features, weights, results, a tracker."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.tracker_options import NoTracker
+from benchmark.tracker_options import Options as Tracker
 from encoders.errors import UserError
 
 HOME_VARIABLE = "SATDIFUSER_BENCH_HOME"
@@ -16,7 +18,8 @@ class Places:
 
     Attributes:
         data_root: GEO-Bench's root, which holds `classification_v1.0/` and `segmentation_v1.0/`; None if not given.
-        output: results: records, predictions, leaderboards.
+        output: results: records, predictions, pictures, leaderboards.
+        tracker: who is told of what goes on.
     """
 
     data_root: Path | None
@@ -24,6 +27,7 @@ class Places:
     features_dir: Path
     weights_dir: Path
     output: Path
+    tracker: Tracker = NoTracker()
 
 
 def home() -> Path:

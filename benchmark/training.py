@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from benchmark.bank import Member, Trained, Trainee
+from benchmark.bank import Epoch, Member, Trained, Trainee
 from benchmark.prediction import FeatureSource, Task, batches, load, predict_all
 from benchmark.protocol import Protocol
 from decoders.decoder import Decoder
@@ -36,6 +36,7 @@ def train(
     protocol: Protocol,
     device: str = "cpu",
     progress: Callable[[Iterable[int], int], Iterable[int]] = lambda epochs, total: epochs,
+    report: Callable[[Epoch], None] | None = None,
 ) -> list[Trained]:
     """Train the members, each as if it were alone.
 
@@ -46,6 +47,7 @@ def train(
     Args:
         source, val_source: of train, which may hold flipped copies, and of validation.
         progress: wraps the epochs (0, 1, ...) of the given total, to show them.
+        report: told how each member's epoch went.
 
     Returns:
         One result a member, in their order.
@@ -63,7 +65,7 @@ def train(
     steps = epochs * protocol.steps_per_epoch(images)
     trainees = [Trainee(member, task, protocol, steps, device) for member in bank]
     for epoch in progress(range(epochs), epochs):
-        live = [trainee for trainee in trainees if trainee.ended is None]
+        begun = live = [trainee for trainee in trainees if trainee.ended is None]
         if not live:
             break
         _pass(live, source, data_order(protocol.order_seed, epoch, images, source.variants), device)
@@ -79,6 +81,8 @@ def train(
         )
         for trainee, prediction in zip(live, predictions, strict=True):
             trainee.validated(prediction, val_truth)
+        for trainee in begun if report else ():
+            report(trainee.told(epoch))
     return [trainee.result() for trainee in trainees]
 
 
