@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.tracker_options import NoTracker
+from benchmark.tracker_options import NO_TRACKER
 from benchmark.tracker_options import Options as Tracker
 from encoders.errors import UserError
 
@@ -27,7 +27,7 @@ class Places:
     features_dir: Path
     weights_dir: Path
     output: Path
-    tracker: Tracker = NoTracker()
+    tracker: Tracker = NO_TRACKER
 
 
 def home() -> Path:
