@@ -4,12 +4,15 @@ A run's key hashes everything that can change its number and nothing else. A rec
 its predictions beside it, and validated whenever it is read; reports see nothing but records.
 """
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
+
+from filelock import FileLock
 
 from benchmark.atomic import write_atomically
 from encoders.errors import UserError, strict, to_json, validate_json
@@ -195,6 +198,15 @@ class RecordStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from writing records or reports here meanwhile, where the file system has locks."""
+        with contextlib.ExitStack() as stack:
+            if self.folder.is_dir():
+                with contextlib.suppress(NotImplementedError):
+                    stack.enter_context(FileLock(self.folder / ".lock"))
+            yield
+
     def path(self, key: str) -> Path:
         """Where the record of a run lies, or would lie."""
         return self.folder / "records" / f"{key}.json"
@@ -212,11 +224,16 @@ class RecordStore:
             return False
 
     def write(self, record: Record, predictions: bytes) -> Path:
-        """Write predictions, then the record, each atomically: whatever stops the process, no half record is seen."""
+        """Write predictions, then the record, each atomically: whatever stops the process, no half record is seen.
+
+        Of two processes that write the same run, neither gets the other's predictions.
+        """
         if hashlib.sha256(predictions).hexdigest() != record.predictions_sha256:
             raise ValueError(f"record {record.key}: predictions_sha256 is not that of its predictions")
-        write_atomically(self.predictions_path(record.key), predictions)
-        return write_atomically(self.path(record.key), to_json(record))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self.alone():
+            write_atomically(self.predictions_path(record.key), predictions)
+            return write_atomically(self.path(record.key), to_json(record))
 
     def rows(self, key: str) -> dict[str, str]:
         """The rows that the record of a run stands in; empty where there is no whole record."""
@@ -228,8 +245,10 @@ class RecordStore:
         Raises:
             UserError: as `read`.
         """
-        record = self.read(key)
-        if name not in record.rows:
+        if name in self.read(key).rows:
+            return
+        with self.alone():
+            record = self.read(key)
             write_atomically(self.path(key), to_json(replace(record, rows=record.rows | {name: title})))
 
     def read(self, key: str) -> Record:

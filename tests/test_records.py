@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,6 +169,24 @@ def test_a_process_killed_while_writing_leaves_the_old_record_or_the_new_or_none
     for folder in ("records", "predictions"):
         remove_litter(store.folder / folder)
     assert not [path for path in store.folder.rglob("*") if path.name.endswith(".tmp")]
+
+
+def test_whoever_writes_a_record_waits_for_who_is_at_it(store):
+    store.write(make_record(0.9), PREDICTIONS)
+    with store.alone():
+        key = make_record(0.9).key
+        waiting = [
+            threading.Thread(target=store.write, args=(make_record(0.5), PREDICTIONS)),
+            threading.Thread(target=store.add_row, args=(key, "family", "A family")),
+        ]
+        for thread in waiting:
+            thread.start()
+            thread.join(0.2)
+        assert all(thread.is_alive() for thread in waiting)
+        assert list(store) == [make_record(0.9)]
+    for thread in waiting:
+        thread.join(30)
+    assert next(iter(store)).score == make_record(0.5).score
 
 
 def test_litter_of_a_running_process_and_files_of_others_are_left_alone(tmp_path):

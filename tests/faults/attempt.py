@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -46,6 +47,9 @@ class Event:
 class Attempt:
     """A command in a process of its own.
 
+    Attributes:
+        entered: how often each place was, as far as events were read.
+
     Args:
         home: of ingested data and features (`SATDIFUSER_BENCH_HOME`).
         log: of what it says; beside `home` by default.
@@ -58,6 +62,7 @@ class Attempt:
         self._log = log or home.with_name(f"{home.name}.log")
         self._events, theirs = FORKS.Pipe(duplex=False)
         self._inside: list[Event] = []
+        self.entered: Counter[str] = Counter()
         self.process = FORKS.Process(target=_run, args=(list(arguments), home, self._log, theirs, hooks or {}))
         self.process.start()
         theirs.close()
@@ -73,6 +78,7 @@ class Attempt:
             return None
         if event.entered:
             self._inside.append(event)
+            self.entered[event.place] += 1
         else:
             self._inside.pop()
         return event
@@ -94,10 +100,11 @@ class Attempt:
         assert self.process.exitcode is not None
         return self.process.exitcode
 
-    def children(self, count: int) -> list[int]:
+    def workers(self, count: int) -> list[int]:
         """Wait until it has so many worker processes; their ids."""
         for _ in range(2000):
-            found = [pid for pid in _children(self.process.pid) if b"spawn_main" in _command_line(pid)]
+            assert self.process.pid is not None
+            found = [pid for pid in children(self.process.pid) if "spawn_main" in command_line(pid)]
             if len(found) >= count:
                 return found
             time.sleep(0.02)
@@ -118,17 +125,24 @@ class Attempt:
         return self._log.read_text()
 
 
-def _children(pid: int | None) -> list[int]:
-    return [
-        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
+def children(pid: int) -> list[int]:
+    """Ids of the processes that a process has started and that are running."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
 
 
-def _command_line(pid: int) -> bytes:
+def descendants(pid: int) -> list[int]:
+    """Of its children, theirs, and so on."""
+    found = children(pid)
+    return found + [one for child in found for one in descendants(child)]
+
+
+def command_line(pid: int) -> str:
+    """What a process says it runs; empty where it has ended."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
+        return Path(f"/proc/{pid}/cmdline").read_text()
     except FileNotFoundError:
-        return b""
+        return ""
 
 
 def _run(arguments: list[str], home: Path, log: Path, events: Connection, hooks: Mapping[str, Hook]) -> None:

@@ -53,7 +53,7 @@ def test_a_signal_in_any_stage_also_during_a_long_step_of_the_framework(undistur
 def test_a_signal_under_local_ends_its_workers(number: signal.Signals, tmp_path: Path) -> None:
     output = tmp_path / "out"
     attempt = Attempt(command(output, "--executor", "local", "executor.workers=2"), tmp_path / "home")
-    workers = attempt.children(2)
+    workers = attempt.workers(2)
     stop(attempt, number)
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
 

@@ -53,7 +53,7 @@ def check_finished(output: Path, home: Path, expected: Results) -> None:
     assert found.reports == expected.reports
     assert len(_rows(output / REPORTS[0])) == len(expected.cells)
     for folder, ending in FOLDERS.items():
-        names = {path.name for path in (output / folder).iterdir() if path.name != ".lock"}
+        names = {path.name for path in (output / folder).iterdir()}
         assert names == {key + ending for key in expected.cells}
     assert not list((output / "errors").glob("*"))
     assert not litter(home) + litter(output)
