@@ -58,6 +58,7 @@ def test_killed_at_random_moments_the_same_command_gives_the_same_records(undist
             assert attempt.end() == 0, attempt.said
         check_finished(output, home, undisturbed)
         shutil.rmtree(home)
+        print(f"after chain {chains}: {dict(fell)}, {left_temporary} left a temporary file", flush=True)
     minutes = (time.monotonic() - started) / 60
     kills = {stage: fell[stage] for stage in (*STAGES, "between")}
     print(f"\nseed {SEED}: {sum(kills.values())} kills in {chains} chains, {minutes:.1f} minutes")
