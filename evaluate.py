@@ -62,14 +62,14 @@ def _user_message(error: Exception) -> str | None:
 def _run(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from benchmark import sweep
+    from benchmark import dry_run, sweep
     from benchmark.cells import cells as cells_of
 
     requests = [_compose(options, rows, data, options.probe, protocol) for rows, data, protocol in _asked(options)]
     cells = [cell for request in requests for cell in cells_of(request)]
     places = replace(_places(options), tracker=requests[0].tracker)
     if options.dry_run:
-        print("\n".join(sweep.plan_lines(cells, places)))
+        print("\n".join(dry_run.lines(cells, places, requests[0].executor)))
         return 0
     results = sweep.sweep(cells, places, requests[0].executor)
     finished = [result for result in results if result.outcome in ("done", "skipped")]

@@ -64,11 +64,6 @@ class Cell:
         """Seeds, each a run of its own. Logistic regression and kNN have none: theirs is the bootstrap's."""
         return range(self.protocol.seeds if self.is_trained else 1)
 
-    def shares_training(self, other: "Cell") -> bool:
-        """Whether two cells can be trained on one stream of features: they differ in the fuser alone."""
-        alike = (self.is_trained, self.needs_maps) == (True, other.needs_maps) and other.is_trained
-        return alike and replace(other, fusion=self.fusion) == self
-
 
 @dataclass(frozen=True)
 class Resolved:
@@ -86,20 +81,23 @@ def cells(request: Request) -> list[Cell]:
     Raises:
         UserError: the probe doesn't fit one of the datasets.
     """
-    return [
-        Cell(
-            row.cards[dataset.name],
-            row.fusion,
-            dataset,
-            request.probe_for(dataset),
-            request.protocol,
-            request.settings,
-            row.name,
-            row.title,
-        )
-        for dataset in request.datasets
-        for row in request.rows
-    ]
+    found = []
+    for dataset in request.datasets:
+        probe = request.probe_for(dataset)
+        found += [
+            Cell(
+                row.cards[dataset.name],
+                row.fusion,
+                dataset,
+                probe,
+                request.protocol,
+                request.settings,
+                row.name,
+                row.title,
+            )
+            for row in request.rows
+        ]
+    return found
 
 
 def rebuild(config: object, where: str, own: EncoderCard | None = None) -> Cell:
@@ -142,11 +140,8 @@ def plan_inputs(cell: Cell) -> InputPlan:
     Raises:
         ImpossibleError: as `inputs.plan`; or the cell wants masks from what has no place in the image.
     """
+    check_fusion(cell)
     settings = cell.settings
-    if cell.fusion.kind == "pca" and cell.dataset.task == "segmentation":
-        raise inputs.ImpossibleError(
-            f"fusion {cell.fusion.name} averages over the image, {cell.dataset.name} wants masks; choose another fusion"
-        )
     return inputs.plan(
         cell.dataset,
         inputs_of(cell.card),
@@ -154,6 +149,18 @@ def plan_inputs(cell: Cell) -> InputPlan:
         band_names=settings.band_names,
         missing_bands=settings.missing_bands,
     )
+
+
+def check_fusion(cell: Cell) -> None:
+    """Check that a cell doesn't want masks from what has no place in the image.
+
+    Raises:
+        ImpossibleError: it does.
+    """
+    if cell.fusion.kind == "pca" and cell.dataset.task == "segmentation":
+        raise inputs.ImpossibleError(
+            f"fusion {cell.fusion.name} averages over the image, {cell.dataset.name} wants masks; choose another fusion"
+        )
 
 
 def resolve(cell: Cell, places: Places) -> Resolved:
@@ -197,3 +204,27 @@ def identify(cell: Cell, plan: InputPlan, weights: dict[str, str], data: dict[st
         seed=0,
     )
     return tuple(replace(first, seed=seed) for seed in cell.seeds)
+
+
+def feature_identity(run: Run, plan: InputPlan, dtype: str, split: str) -> dict[str, object]:
+    """Everything that determines the features of a split but storage tier and variants.
+
+    Args:
+        run: of any fuser, probe and seed.
+        dtype: what features are rounded to.
+    """
+    shared = (
+        "encoder",
+        "adapter",
+        "encoder_version",
+        "encoder_options",
+        "weights",
+        "inputs",
+        "image_size",
+        "precision",
+        "dataset",
+    )
+    identity: dict[str, object] = {name: getattr(run, name) for name in shared}
+    identity |= {"data": run.data[split], "dtype": dtype}
+    # Train statistics enter the pixels of every split, so another train split means other features.
+    return identity | ({"train": run.data["train"]} if plan.uses_statistics else {})

@@ -6,7 +6,7 @@ composed once, however many cells a grid has. Every mistake names the key and th
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import configs
 import encoders
@@ -16,7 +16,7 @@ from benchmark.executor_options import Options as ExecutorOptions
 from benchmark.executor_options import parse as parse_executor
 from benchmark.inputs import Track, check_fills
 from benchmark.protocol import Protocol
-from benchmark.rows import Fusion, Row, check_distinct, check_own_name, split
+from benchmark.rows import Fusion, Row, check_distinct, check_own_name, load_fusion, split
 from benchmark.tracker_options import Options as TrackerOptions
 from benchmark.tracker_options import parse as parse_tracker
 from encoders.errors import UserError, nearest, strict, validate
@@ -27,6 +27,7 @@ DEFAULT_PROBE = {"classification": "linear", "segmentation": "upernet"}
 Tier = Literal["maps", "stem", "none"]
 WHOLE = "card:"
 """What stands in Hydra's group before an encoder's name; without it, that is the file in `configs/encoder/`."""
+T = TypeVar("T")
 
 
 @strict
@@ -110,11 +111,9 @@ def load_probe(name: str) -> Probe:
     Raises:
         UserError: no such probe.
     """
-    import yaml
-
     if name not in choices("probe"):
         raise UserError(f"no probe '{name}'; {nearest(name, choices('probe'))}")
-    return validate(Probe, yaml.safe_load((configs.ROOT / "probe" / f"{name}.yaml").read_text()), f"probe {name}")
+    return validate(Probe, configs.load(configs.ROOT / "probe" / f"{name}.yaml"), f"probe {name}")
 
 
 def compose(
@@ -158,14 +157,22 @@ def compose(
         base = composed(first, chosen[0], named[0][1])
         plain = {key: value for key, value in base.items() if key not in GROUPS}
         checked = validate(Settings, plain, "options")
-        touched = any(override.lstrip("+~").startswith("dataset.") for override in overrides)
-        described = [
-            validate(Dataset, composed(first, name, named[0][1])["dataset"], f"dataset {name}")
-            if touched
-            else datasets.dataset(name)
-            for name in chosen
-        ]
-        asked = _rows(named, described, checked.bands, lambda encoder, fusion: composed(encoder, chosen[0], fusion))
+
+        def read(group: str, cls: type[T], name: str, plainly: Callable[[str], T]) -> T:
+            # Only an override into a group can make one of its choices another than its file says.
+            if not any(override.lstrip("+~").startswith(f"{group}.") for override in overrides):
+                return plainly(name)
+            choice = {"encoder": first, "dataset": chosen[0], "fusion": named[0][1]} | {group: name}
+            return validate(cls, composed(**choice)[group], f"{group} {name}")
+
+        described = [read("dataset", Dataset, name, datasets.dataset) for name in chosen]
+        asked = _rows(
+            named,
+            described,
+            checked.bands,
+            lambda name: read("encoder", EncoderCard, name, encoders.card),
+            lambda name: read("fusion", Fusion, name, load_fusion),
+        )
     check_distinct(asked)
     rules = validate(Protocol, base["protocol"], f"protocol {protocol}")
     return Request(
@@ -184,24 +191,27 @@ def _rows(
     named: Sequence[tuple[str, str]],
     chosen: Sequence[Dataset],
     track: Track,
-    composed: Callable[[str, str], dict[str, Any]],
+    card: Callable[[str], EncoderCard],
+    fuser: Callable[[str], Fusion],
 ) -> tuple[Row, ...]:
-    """The rows named, each encoder and each fuser composed once however many rows it stands in."""
-    cards: dict[str, EncoderCard] = {}
-    fusers: dict[str, Fusion] = {}
+    """The rows named, each encoder and each fuser read once however many rows it stands in."""
+    known = families.families()
+    standing = {
+        name: {dataset.name: families.choose(name, dataset, track) if name in known else name for dataset in chosen}
+        for name, _ in named
+    }
+    names = dict.fromkeys(encoder for by_dataset in standing.values() for encoder in by_dataset.values())
+    cards = {encoder: card(encoder) for encoder in names}
+    for one in cards.values():
+        check_own_name(one)
+    fixed = {name: families.fixed(name) for name in standing}
+    fusers = {fusion: fuser(fusion) for fusion in dict.fromkeys(fusion for _, fusion in named)}
     rows = []
     for name, fusion in named:
-        by_dataset = {dataset.name: families.choose(name, dataset, track) for dataset in chosen}
-        for encoder in dict.fromkeys(by_dataset.values()):
-            if encoder not in cards or fusion not in fusers:
-                found = composed(encoder, fusion)
-                cards[encoder] = validate(EncoderCard, found["encoder"], f"encoder {encoder}")
-                check_own_name(cards[encoder])
-                fusers[fusion] = validate(Fusion, found["fusion"], f"fusion {fusion}")
-        family = families.fixed(name)
-        label, title = (name, family.title) if family else (cards[name].name, cards[name].title)
+        label, title = (name, family.title) if (family := fixed[name]) else (cards[name].name, cards[name].title)
         given = name if fusion == "none" else f"{name}-{fusion}"
-        rows.append(Row(given, label, title, fusers[fusion], {data: cards[one] for data, one in by_dataset.items()}))
+        by_dataset = {dataset: cards[encoder] for dataset, encoder in standing[name].items()}
+        rows.append(Row(given, label, title, fusers[fusion], by_dataset))
     return tuple(rows)
 
 

@@ -7,8 +7,6 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-import yaml
-
 import configs
 from encoders.bands import KNOWN, Band
 from encoders.errors import UserError, nearest, strict, validate
@@ -185,7 +183,7 @@ def dataset(name: str) -> Dataset:
     """
     path = configs.ROOT / "dataset" / f"{name}.yaml"
     if name in names():
-        return validate(Dataset, yaml.safe_load(path.read_text()), f"configs/dataset/{path.name}")
+        return validate(Dataset, configs.load(path), f"configs/dataset/{path.name}")
     for known in names():
         described = dataset(known)
         if name in described.aliases:

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from benchmark import inputs, pictures
-from benchmark.cells import Cell, Resolved
+from benchmark.cells import Cell, Resolved, feature_identity
 from benchmark.inputs import InputPlan
 from benchmark.places import Places
 from benchmark.records import Cost, Record, RecordStore
@@ -30,7 +30,7 @@ def evaluate(group: Sequence[Resolved], places: Places) -> list[UserError | None
     """Do the work of cells that share their features, and write the records of those that could be measured.
 
     Args:
-        group: one cell, or several that `Cell.shares_training`.
+        group: one cell, or several that differ in fuser and row alone (`Planner.groups`).
 
     Returns:
         Why a cell has no records, None where it has.
@@ -153,7 +153,7 @@ def _features(
     from benchmark.feature_tiers import choose_tier
     from benchmark.features import FeatureStore
 
-    cell, splits = resolved.cell, resolved.data.splits
+    cell, plan, splits = resolved.cell, resolved.plan, resolved.data.splits
     # Flipped copies are for training alone.
     variants = {name: cell.protocol.variants if name == "train" else 1 for name in splits}
     tier = _tier(cell)
@@ -172,7 +172,7 @@ def _features(
             encoder,
             transform,
             split,
-            identity=_feature_identity(resolved, name),
+            identity=feature_identity(resolved.runs[0], plan, cell.protocol.feature_dtype, name),
             dtype=cell.protocol.feature_dtype,
             batch_size=cell.settings.batch_size,
             tier=tier,
@@ -222,25 +222,6 @@ def pick_device(choice: str) -> str:
     if choice == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: this machine has no CUDA device that PyTorch can use; choose cpu or auto")
     return ("cuda" if torch.cuda.is_available() else "cpu") if choice == "auto" else choice
-
-
-def _feature_identity(resolved: Resolved, split: str) -> dict[str, object]:
-    run = resolved.runs[0]
-    shared = (
-        "encoder",
-        "adapter",
-        "encoder_version",
-        "encoder_options",
-        "weights",
-        "inputs",
-        "image_size",
-        "precision",
-        "dataset",
-    )
-    identity: dict[str, object] = {name: getattr(run, name) for name in shared}
-    identity |= {"data": run.data[split], "dtype": resolved.cell.protocol.feature_dtype}
-    # Train statistics enter the pixels of every split, so another train split means other features.
-    return identity | ({"train": run.data["train"]} if resolved.plan.uses_statistics else {})
 
 
 def _is_ranked(cell: Cell, plan: InputPlan) -> bool:

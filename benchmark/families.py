@@ -8,8 +8,6 @@ family has one encoder alone both may bear one name (`satdifuser`): then the row
 from dataclasses import dataclass
 from functools import cache
 
-import yaml
-
 import configs
 import encoders
 from benchmark.datasets import Dataset
@@ -53,7 +51,7 @@ class Family:
 @cache
 def families() -> dict[str, Family]:
     """The families there are, by name, each in full size and in `:tiny`."""
-    read = yaml.safe_load((configs.ROOT / "family.yaml").read_text())
+    read = configs.load(configs.ROOT / "family.yaml")
     found = {name: validate(Family, plain, f"configs/family.yaml: {name}") for name, plain in read.items()}
     return dict(sorted((found | {name + TINY: _tiny(family) for name, family in found.items()}).items()))
 

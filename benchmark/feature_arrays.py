@@ -68,6 +68,15 @@ def features_key(identity: dict[str, object]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
+def stored_identity(identity: dict[str, object], tier: str, variants: int) -> dict[str, object]:
+    """What determines the arrays of a tier, from what determines the features."""
+    if tier == "embedding":
+        return identity | ({"variants": variants} if variants > 1 else {})
+    # Stems are float32 whatever features are rounded to.
+    kept = {key: value for key, value in identity.items() if not (tier == "stem" and key == "dtype")}
+    return kept | {"tier": tier, "variants": variants}
+
+
 def read_about(folder: Path) -> About | None:
     """What a folder says of itself; None where it says nothing, or an older program wrote it."""
     try:

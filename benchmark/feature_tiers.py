@@ -11,29 +11,23 @@ A tier never changes a number: maps are rounded to the protocol's dtype once, wh
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
-from benchmark.ingest import Split
-from benchmark.inputs import InputTransform
-from encoders.base import Encoder
 from encoders.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from benchmark.ingest import Split
+    from benchmark.inputs import InputTransform
+    from encoders.base import Encoder
 
 Tier = Literal["embedding", "pooled", "maps", "stem", "none"]
 TIERS: tuple[Tier, ...] = get_args(Tier)
 VARIANTS = (1, 2, 4)
 """Stored copies of an image: itself; and left-right; and top-bottom, and both."""
-
-ATTENTION_ON_CPU = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda query, key, value, *_, **__: sdpa_flop_count(
-        query, key, value
-    )
-}
-"""Its formula, by operator: releases of PyTorch that lack it count attention on GPUs alone."""
 
 BATCH = 16
 """Images of which a training step holds the maps at once."""
@@ -84,14 +78,23 @@ class Shapes:
         return sum(np.dtype(kind).itemsize * int(np.prod(shape)) for _, kind, shape in self.stored(tier, dtype))
 
 
-def measure(encoder: Encoder, transform: InputTransform, split: Split) -> Shapes:
+def measure(encoder: "Encoder", transform: "InputTransform", split: "Split") -> Shapes:
     """The shapes of an encoder's outputs on a split, by running its first image."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+
+    # Releases of PyTorch that lack this operator count attention on GPUs alone.
+    on_cpu = {
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda query, key, value, *_, **__: sdpa_flop_count(
+            query, key, value
+        )
+    }
     image = transform(np.asarray(split.images[:1])).to(encoder.device)
-    with FlopCounterMode(display=False, custom_mapping=ATTENTION_ON_CPU) as counter:
+    with FlopCounterMode(display=False, custom_mapping=on_cpu) as counter:
         stem = encoder.stem(image)
         features = encoder.body(stem)
 
-    def shape(tensor: Tensor) -> tuple[int, ...]:
+    def shape(tensor: "Tensor") -> tuple[int, ...]:
         return tuple(tensor.shape[1:])
 
     maps = tuple(shape(one) for one in features.maps)

@@ -228,7 +228,7 @@ class FeatureStore:
         frozen = FrozenPart(encoder, transform, split, np.dtype(dtype), batch_size, variants, self._portions)
         if tier == "none":
             return SplitFeatures(tier, frozen, None)
-        identity = _identity(identity, tier, variants)
+        identity = feature_arrays.stored_identity(identity, tier, variants)
         folder = self.folder / features_key(identity)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "lock"):
@@ -281,14 +281,6 @@ def flip(images: np.ndarray, variant: int) -> np.ndarray:
     """Images or masks (..., H, W) as a variant shows them: 1 left-right, 2 top-bottom, 3 both."""
     axes = ((), (-1,), (-2,), (-2, -1))[variant]
     return np.flip(images, axes)
-
-
-def _identity(identity: dict[str, object], tier: Tier, variants: int) -> dict[str, object]:
-    if tier == "embedding":
-        return identity | ({"variants": variants} if variants > 1 else {})
-    # Stems are float32 whatever features are rounded to.
-    kept = {key: value for key, value in identity.items() if not (tier == "stem" and key == "dtype")}
-    return kept | {"tier": tier, "variants": variants}
 
 
 def _about(frozen: FrozenPart, tier: Tier, identity: dict[str, object]) -> About:

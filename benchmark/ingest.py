@@ -21,7 +21,15 @@ from benchmark.partitions import Pick
 from benchmark.split_store import Source, grids
 from encoders.errors import UserError
 
-__all__ = ["BandStatistics", "OpenDataset", "Rows", "Split", "fingerprints_if_ingested", "open_dataset"]
+__all__ = [
+    "BandStatistics",
+    "OpenDataset",
+    "Rows",
+    "Split",
+    "fingerprints_if_ingested",
+    "open_dataset",
+    "sizes_if_known",
+]
 
 BUNDLED = Path(__file__).parent / "sample"
 PUBLISHED = "the Hugging Face dataset recursix/geo-bench-1.0"
@@ -128,6 +136,27 @@ def fingerprints_if_ingested(
     dataset: Dataset, data_root: Path | None, ingest_dir: Path, partition: str = "default"
 ) -> dict[str, str] | None:
     """Fingerprints by split, without reading a pixel; None unless all is ingested and unchanged since."""
+    picks = _picks_if_ingested(dataset, data_root, ingest_dir, partition)
+    return None if picks is None else {name: of.fingerprint(rows) for name, (of, rows) in picks.items()}
+
+
+def sizes_if_known(
+    dataset: Dataset, data_root: Path | None, ingest_dir: Path, partition: str = "default"
+) -> dict[str, int] | None:
+    """Images by split, without reading a pixel; None where neither a partition's file nor what is ingested says."""
+    picks = _picks_if_ingested(dataset, data_root, ingest_dir, partition)
+    if picks is not None:
+        return {name: len(of.manifest.names if rows is None else rows) for name, (of, rows) in picks.items()}
+    try:
+        listed = partitions.find(dataset, source_folder(dataset, data_root), partition).names
+    except UserError:
+        return None
+    return None if listed is None else {name: len(listed[name]) for name in geobench.SPLITS}
+
+
+def _picks_if_ingested(
+    dataset: Dataset, data_root: Path | None, ingest_dir: Path, partition: str
+) -> dict[str, Pick] | None:
     try:
         folder = source_folder(dataset, data_root)
         chosen = partitions.find(dataset, folder, partition)
@@ -138,8 +167,7 @@ def fingerprints_if_ingested(
             if found is None:
                 return None
             stored[name] = found
-        picks = partitions.picks(chosen, stored, target, read_pixels=False)
-        return None if picks is None else {name: of.fingerprint(rows) for name, (of, rows) in picks.items()}
+        return partitions.picks(chosen, stored, target, read_pixels=False)
     except UserError:
         # The run itself says what is wrong; planning only has to know that nothing is there.
         return None

@@ -26,11 +26,16 @@ def provenance(device: str, config: dict[str, object]) -> Provenance:
         git_dirty=dirty,
         packages=versions(),
         python=platform.python_version(),
-        device=torch.cuda.get_device_name() if device == "cuda" else platform.processor() or platform.machine(),
+        device=torch.cuda.get_device_name() if device == "cuda" else cpu_name(),
         threads=torch.get_num_threads(),
         config=config,
         host=platform.node(),
     )
+
+
+def cpu_name() -> str:
+    """What this machine's CPU is called."""
+    return platform.processor() or platform.machine()
 
 
 def versions() -> dict[str, str]:

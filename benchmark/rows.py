@@ -14,7 +14,7 @@ import configs
 from benchmark import families
 from benchmark.protocol import Protocol
 from decoders.fusion_options import KINDS, Projection, parse
-from encoders.errors import UserError, nearest, strict
+from encoders.errors import UserError, nearest, strict, validate
 from encoders.spec import EncoderCard
 
 Kind = Literal["none", "pca", "mean", "concat", "gw", "lw", "moe"]
@@ -60,6 +60,11 @@ def fusion_names() -> list[str]:
     return sorted(path.stem for path in (configs.ROOT / "fusion").glob("*.yaml"))
 
 
+def load_fusion(name: str) -> Fusion:
+    """A fuser's description, without Hydra; one of `fusion_names`."""
+    return validate(Fusion, configs.load(configs.ROOT / "fusion" / f"{name}.yaml"), f"fusion {name}")
+
+
 def split(rows: Sequence[str], fusions: Sequence[str]) -> list[tuple[str, str]]:
     """(encoder, fusion) of each row.
 
@@ -71,23 +76,24 @@ def split(rows: Sequence[str], fusions: Sequence[str]) -> list[tuple[str, str]]:
         UserError: an unknown encoder or fusion, or a row named twice.
     """
     found = []
+    known, names = fusion_names(), families.names()
     for row in rows:
-        encoder, fusion = _parts(row)
+        encoder, fusion = _parts(row, known, names)
         if not families.is_named(encoder):
-            raise UserError(f"no encoder '{encoder}'; {nearest(encoder, families.names())}")
+            raise UserError(f"no encoder '{encoder}'; {nearest(encoder, names)}")
         found += [(encoder, name) for name in ([fusion] if fusion else fusions)]
     for encoder, fusion in found:
-        if fusion not in fusion_names():
-            raise UserError(f"{encoder}: no fusion '{fusion}'; {nearest(fusion, fusion_names())}")
+        if fusion not in known:
+            raise UserError(f"{encoder}: no fusion '{fusion}'; {nearest(fusion, known)}")
         if found.count((encoder, fusion)) > 1:
             raise UserError(f"row {encoder}-{fusion} is named twice; name it once")
     return found
 
 
-def _parts(row: str) -> tuple[str, str]:
+def _parts(row: str, known: Sequence[str], names: Sequence[str]) -> tuple[str, str]:
     """Encoder and fusion of a row; of libraries and paths the name may hold hyphens, so only a fuser's name ends it."""
-    for name in sorted(fusion_names(), key=len, reverse=True):
-        if row.endswith(f"-{name}") and row not in families.names():
+    for name in sorted(known, key=len, reverse=True):
+        if row.endswith(f"-{name}") and row not in names:
             return row.removesuffix(f"-{name}"), name
     if families.is_named(row):
         return row, ""

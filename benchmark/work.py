@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmark import evaluation, failures, ingest, memory
-from benchmark.cells import Cell, Resolved, identify, plan_inputs, resolve
+from benchmark import evaluation, failures, memory
+from benchmark.cells import Cell, Resolved, resolve
 from benchmark.inputs import ImpossibleError
 from benchmark.places import Places
 from benchmark.records import RecordStore, Run
-from encoders import checkpoints
 from encoders.errors import UserError, explain
 
 Outcome = Literal["done", "skipped", "impossible", "failed"]
@@ -40,26 +39,17 @@ def failed(cell: Cell, error: Exception, places: Places) -> CellResult:
     return CellResult(cell, "failed", explain(error) or bug)
 
 
-def recorded(cell: Cell, places: Places) -> tuple[Run, ...]:
-    """The cell's runs if all their records are there, else none, as far as can be told without reading data anew.
-
-    Raises:
-        UserError: the cell cannot be planned, or its data or weights are missing.
-    """
-    plan = plan_inputs(cell)
-    data = ingest.fingerprints_if_ingested(cell.dataset, places.data_root, places.ingest_dir, cell.settings.partition)
-    if data is None:
-        return ()
-    weights = checkpoints.weights_sha256(cell.card, places.weights_dir, plan.side)
-    runs = identify(cell, plan, weights, data)
-    return runs if all(RecordStore(places.output).has(run.key) for run in runs) else ()
-
-
 def skipped(cell: Cell, runs: Sequence[Run], places: Places) -> CellResult:
     """A cell whose records are there: they also stand for its row from now on."""
     for run in runs:
         RecordStore(places.output).add_row(run.key, cell.row, cell.row_title)
     return _ended(cell, "skipped", places, "its record is there")
+
+
+def impossible(cell: Cell, why: str, places: Places) -> CellResult:
+    """A cell that nothing can be fed in; an error record says so to the reports."""
+    failures.keep(cell, ImpossibleError(why), places.output)
+    return CellResult(cell, "impossible", why)
 
 
 def _ended(cell: Cell, outcome: Outcome, places: Places, message: str = "") -> CellResult:
@@ -109,8 +99,7 @@ def _evaluated(waiting: Sequence[Resolved], places: Places) -> list[CellResult]:
 
 def _stopped(cell: Cell, error: Exception, places: Places) -> CellResult:
     if isinstance(error, ImpossibleError):
-        failures.keep(cell, error, places.output)
-        return CellResult(cell, "impossible", str(error))
+        return impossible(cell, str(error), places)
     if memory.ran_out(error):
         error = UserError(f"{cell.title}: {memory.sentence(error)}; {memory.REMEDY}")
     return failed(cell, error, places)

@@ -12,8 +12,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 import configs
 from encoders import elsewhere
 from encoders.bands import Band
@@ -51,7 +49,10 @@ def names() -> list[str]:
 
 def is_named(name: str) -> bool:
     """Whether `card` knows where to look: a name of `names()`, a library's model or a path of a YAML file."""
-    return name.startswith(LIBRARIES) or name.endswith(elsewhere.SUFFIXES) or name in names()
+    if name.startswith(LIBRARIES) or name.endswith(elsewhere.SUFFIXES):
+        return True
+    # What is installed is asked last: that reads a file of every installed package.
+    return name in built_in() or name in elsewhere.installed()
 
 
 def card(name: str) -> EncoderCard:
@@ -74,7 +75,7 @@ def card(name: str) -> EncoderCard:
         return own
     path = configs.ROOT / "encoder" / f"{name}.yaml"
     if name in built_in():
-        return validate(EncoderCard, yaml.safe_load(path.read_text()), f"configs/encoder/{path.name}")
+        return validate(EncoderCard, configs.load(path), f"configs/encoder/{path.name}")
     if name in elsewhere.installed():
         return elsewhere.installed_card(name)
     raise UserError(f"no encoder '{name}'; {nearest(name, names())}")
@@ -90,7 +91,7 @@ def input_spec(name: str) -> InputSpec:
     known = [other.stem for other in (configs.ROOT / "inputs").glob("*.yaml")]
     if name not in known:
         raise UserError(f"no input profile '{name}'; {nearest(name, known)}")
-    return validate(InputSpec, yaml.safe_load(path.read_text()), f"configs/inputs/{path.name}")
+    return validate(InputSpec, configs.load(path), f"configs/inputs/{path.name}")
 
 
 def inputs_of(passport: EncoderCard) -> InputSpec:
