@@ -41,6 +41,7 @@ class Wandb:
     entity: str | None
 
 
+NO_TRACKER = NoTracker()
 Options = NoTracker | TensorBoard | Wandb
 KINDS: dict[str, type[Options]] = {"none": NoTracker, "tensorboard": TensorBoard, "wandb": Wandb}
 
@@ -56,7 +57,6 @@ def parse(plain: Mapping[str, object]) -> Options:
         raise UserError(f"tracker: 'kind' is '{kind}'; {nearest(kind, KINDS)}")
     options: Options = validate(KINDS[kind], plain, f"tracker {plain.get('name')}")
     if kind != "none" and find_spec(kind) is None:
-        raise UserError(
-            f"tracker={kind} needs {kind}; install the extra: uv sync --extra {kind}, or pip install {kind}"
-        )
+        remedy = f"install the extra: uv sync --extra {kind}, or pip install {kind}"
+        raise UserError(f"tracker={kind} needs the package {kind}; {remedy}")
     return options
