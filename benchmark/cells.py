@@ -5,6 +5,7 @@ Nothing here imports a deep-learning framework, so a cell whose records exist is
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from benchmark import ingest, inputs
 from benchmark.configuration import Probe, Request, Settings, choices, load_probe
@@ -12,7 +13,7 @@ from benchmark.datasets import Dataset
 from benchmark.inputs import InputPlan
 from benchmark.places import Places
 from benchmark.protocol import Protocol
-from benchmark.records import Run
+from benchmark.records import FITTED, Run
 from benchmark.rows import Fusion, fuser_options
 from encoders import LIBRARIES, built_in, card, checkpoints, elsewhere, inputs_of
 from encoders.errors import UserError, strict, validate
@@ -52,12 +53,14 @@ class Cell:
     @property
     def is_trained(self) -> bool:
         """Whether a decoder is trained by gradient on feature maps, rather than a probe fitted on embeddings."""
-        return self.dataset.task == "segmentation" or self.fusion.kind not in ("none", "pca")
+        return self.dataset.task == "segmentation" or self.fusion.kind not in FITTED
 
     @property
-    def needs_maps(self) -> bool:
-        """Whether what is trained looks at places in an image; else each module's spatial mean is all it sees."""
-        return self.dataset.task == "segmentation" or self.fusion.kind in ("gw", "lw", "moe")
+    def reads(self) -> Literal["embedding", "pooled", "maps"]:
+        """What of the frozen part's output it is fitted on: maps, each module's spatial mean, or the embedding."""
+        if self.dataset.task == "segmentation" or self.fusion.kind in ("gw", "lw", "moe"):
+            return "maps"
+        return "embedding" if self.fusion.kind == "none" else "pooled"
 
     @property
     def seeds(self) -> range:

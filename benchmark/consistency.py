@@ -21,8 +21,13 @@ from encoders.errors import UserError, validate
 TOLERANCE = 1e-6
 """Of recomputed fractions and, relatively, of summed confidences: float32 sums of another library version."""
 INTERVAL_TOLERANCE = 1e-9
-DRAWS_KEPT = 16
-"""Of 2,000 samples of 1,000 groups each, a quarter of a GB; records of one dataset share theirs."""
+DRAWS_KEPT = 96
+"""Records of one dataset and seed share theirs; 12 datasets, half of them with five seeds and a probe, have 96. Of
+2,000 samples of 1,000 groups each, 2 MB apiece."""
+SAMPLE_NAME = 256
+"""Characters; GEO-Bench's longest have some 60."""
+FLOOR_BYTES = 64 << 20
+"""What predictions may always take in memory, so that a record whose counts are wrong is told which."""
 
 Arrays = Mapping[str, Array]
 
@@ -72,6 +77,19 @@ def faults(record: Record, predictions: Arrays) -> Iterator[str]:
         difference = _classification if record.task == "classification" else _segmentation
         yield from difference(record, facts, rules, predictions)
     yield from _interval_faults(record, rules)
+
+
+def most_bytes(record: Record) -> float:
+    """What a record's predictions may take in memory, by its own counts: twice what would be written, or 64 MiB.
+
+    Raises:
+        UserError: a confusion of lists of unequal lengths.
+    """
+    score, confusion = record.score, _array("confusion", record.score.confusion)
+    classes = len(confusion)
+    image = 16 * classes if record.task == "classification" else 8 * classes**2  # scores and labels, or confusions
+    pixels = float(confusion.sum()) if record.task == "segmentation" else 0.0
+    return max(FLOOR_BYTES, 2 * (score.n_test * (image + 8 + 4 * SAMPLE_NAME) + pixels))
 
 
 def _score_faults(record: Record, facts: Facts) -> Iterator[str]:
@@ -187,13 +205,13 @@ def _interval_faults(record: Record, rules: Rules) -> Iterator[str]:
     score, run = record.score, record.run
     fits = _array("group_counts", score.group_counts)
     # A probe's refits are on bootstraps of train, drawn before its test groups; a trained decoder has none.
-    trained = record.task == "segmentation" or run.fuser.get("kind") != "none"
-    refits = rules.train_bootstraps if run.probe == "linear" and not trained else 0
+    refits = rules.train_bootstraps if run.probe == "linear" and not record.is_trained else 0
     if fits.ndim != 3 or len(fits) != 1 + refits or score.n_groups != fits.shape[1]:
         expected = f"{1 + refits} fits of {score.n_groups} groups"
         yield f"score.group_counts: of shape {fits.shape}, where {expected} are expected"
         return
-    draws = _draws(rules.bootstrap_seed, refits, score.n_train, fits.shape[1], rules.test_bootstraps)
+    packed = _draws(rules.bootstrap_seed, refits, score.n_train, fits.shape[1], rules.test_bootstraps)
+    draws = statistics.Draws({fit: weights.astype(np.float64) for fit, weights in packed.items()})
     resampled = statistics.resample(fits, score.headline, draws)
     yield from _resample_faults(score.resamples, resampled)
     found = statistics.interval_of(fits, score.headline, resampled, rules.interval_level)
@@ -216,12 +234,13 @@ def _resample_faults(stored: str, found: Array) -> Iterator[str]:
 
 
 @functools.lru_cache(maxsize=DRAWS_KEPT)
-def _draws(seed: int, refits: int, n_train: int, groups: int, samples: int) -> statistics.Draws:
-    """The draws of an interval, after those of its refits' train rows (`benchmark.probing`)."""
+def _draws(seed: int, refits: int, n_train: int, groups: int, samples: int) -> dict[int, Array]:
+    """The draws of an interval by refit, after those of its refits' train rows (`benchmark.probing`), packed."""
     rng = np.random.default_rng(seed)
     for _ in range(refits):
         rng.integers(0, n_train, n_train)
-    return statistics.draw(1 + refits, groups, samples, rng)
+    drawn = statistics.draw(1 + refits, groups, samples, rng).samples
+    return {fit: weights.astype(np.min_scalar_type(int(weights.max(initial=0)))) for fit, weights in drawn.items()}
 
 
 def _array(name: str, stored: object, shape: tuple[int, ...] | None = None) -> Array:

@@ -66,7 +66,7 @@ def evaluate(group: Sequence[Resolved], places: Places) -> list[UserError | None
         frozen_parameters=sum(parameter.numel() for parameter in encoder.parameters()),
         trained_parameters=0,
         flops_per_image=shapes.flops,
-        feature_bytes_per_image=shapes.row_bytes(_tier(cell), cell.protocol.feature_dtype),
+        feature_bytes_per_image=shapes.row_bytes(cell.reads, cell.protocol.feature_dtype),
         finest_grid=max(shapes.maps[0][2:]),
     )
     for resolved in group:
@@ -156,7 +156,7 @@ def _features(
     cell, plan, splits = resolved.cell, resolved.plan, resolved.data.splits
     # Flipped copies are for training alone.
     variants = {name: cell.protocol.variants if name == "train" else 1 for name in splits}
-    tier = _tier(cell)
+    tier: Tier = cell.reads
     if tier == "maps":
         tier = choose_tier(
             shapes,
@@ -180,13 +180,6 @@ def _features(
         )
         for name, split in splits.items()
     }
-
-
-def _tier(cell: Cell) -> "Tier":
-    """What is trained on; maps may be kept in a smaller tier."""
-    if cell.needs_maps:
-        return "maps"
-    return "embedding" if cell.fusion.kind == "none" else "pooled"
 
 
 def _measure(

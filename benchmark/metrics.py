@@ -51,11 +51,15 @@ def classification_confusion(scores: Array, labels: Array, multilabel: bool) -> 
     import torch
     from torchmetrics.functional.classification import multiclass_confusion_matrix, multilabel_confusion_matrix
 
+    # Whoever calls has checked the arrays (`check_scores`); torchmetrics' own checks take longer than its counting.
     truth, classes = torch.tensor(labels, dtype=torch.int64), scores.shape[1]
     if multilabel:
-        table = multilabel_confusion_matrix(torch.from_numpy((scores > THRESHOLD).astype(np.int64)), truth, classes)
+        chosen = torch.from_numpy((scores > THRESHOLD).astype(np.int64))
+        table = multilabel_confusion_matrix(chosen, truth, classes, validate_args=False)
     else:
-        table = multiclass_confusion_matrix(torch.from_numpy(scores.argmax(axis=1)), truth, classes)
+        table = multiclass_confusion_matrix(
+            torch.from_numpy(scores.argmax(axis=1)), truth, classes, validate_args=False
+        )
     return np.asarray(table.numpy(), np.int64)
 
 
@@ -139,7 +143,7 @@ def _average_precisions(scores: Array, labels: Array) -> dict[str, float]:
     def precision(columns: Array) -> float:
         ranked = torch.tensor(scores[:, columns].ravel(), dtype=torch.float32)
         truth = torch.tensor(labels[:, columns].ravel(), dtype=torch.int64)
-        return float(binary_average_precision(ranked, truth))
+        return float(binary_average_precision(ranked, truth, validate_args=False))
 
     every = np.arange(scores.shape[1])
     return {

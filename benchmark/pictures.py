@@ -16,6 +16,8 @@ from benchmark.counts import Array
 from encoders.errors import UserError
 
 FOLDER = "pictures"
+MOST_BYTES = 1 << 28
+"""What the arrays of a picture may take in memory."""
 
 
 def fuser_path(output: Path, key: str) -> Path:
@@ -40,7 +42,7 @@ def read(path: Path) -> dict[str, Array] | None:
         UserError: the file is damaged.
     """
     try:
-        return npz.unpack(path.read_bytes())
+        return npz.read(path.read_bytes(), MOST_BYTES)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

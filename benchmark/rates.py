@@ -59,8 +59,8 @@ def tier_of(cell: Cell, side: int, bands: int, rows: int) -> Tier | None:
         bands: input channels of the encoder.
         rows: stored images of all splits, flipped copies included.
     """
-    if not cell.needs_maps:
-        return "embedding" if cell.fusion.kind == "none" else "pooled"
+    if cell.reads != "maps":
+        return cell.reads
     known, settings = shapes(cell.card, side, bands), cell.settings
     if known is None:
         return settings.feature_tier

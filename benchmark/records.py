@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -21,6 +21,10 @@ SCHEMA = 3
 """Raised when a record's fields change meaning; older records are refused with the command that remakes them."""
 REMEDY = "delete it and run the same command again"
 """For every record that is not whole."""
+
+
+FITTED = ("none", "pca")
+"""Kinds of fusers that no gradient trains: what they give, a probe is fitted on."""
 
 
 @strict
@@ -66,7 +70,8 @@ class Run:
     @property
     def key(self) -> str:
         """16 hexadecimal digits of the sha256 over the canonical JSON of all fields."""
-        canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        # Its fields are plain data already: `asdict` would copy them, which is most of the time a record takes to read.
+        canonical = json.dumps(vars(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
@@ -190,6 +195,11 @@ class Record:
     cost: Cost
     provenance: Provenance
     schema: int = field(default=SCHEMA)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether a decoder was trained by gradient, rather than a probe fitted."""
+        return self.task == "segmentation" or self.run.fuser.get("kind") not in FITTED
 
 
 class RecordStore:

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark import npz
 from benchmark.cells import Resolved, rebuild, resolve
+from benchmark.consistency import most_bytes
 from benchmark.places import Places
 from benchmark.records import Record, RecordStore, Run, read_record
 from encoders import card
@@ -66,6 +68,8 @@ def rerun(given: str, places: Places, device: str | None = None, encoder: str | 
         UserError: no such record, it or its configuration is damaged, or the cell can't be evaluated here.
     """
     path = Path(given) if given.endswith(".json") else RecordStore(places.output).path(given)
+    if not path.exists():
+        raise UserError(f"{path}: no such record; give its file, or the key of one in the folder that --output names")
     record = read_record(path)
     cell = rebuild(record.provenance.config, f"{path}: provenance.config", own=card(encoder) if encoder else None)
     if device is not None:
@@ -132,15 +136,13 @@ def _score_rows(recorded: Record, now: Record) -> Iterator[list[str]]:
 
 
 def _prediction_rows(recorded: Record, now: Record, there: bytes | None, here: bytes) -> Iterator[list[str]]:
-    from benchmark import npz
-
     if recorded.predictions_sha256 == now.predictions_sha256:
         return
     if there is None:
         yield ["predictions", recorded.predictions_sha256[:16], now.predictions_sha256[:16], "sha256; the file is gone"]
         return
     try:
-        first, second = npz.unpack(there), npz.unpack(here)
+        first, second = (npz.read(packed, most_bytes(recorded)) for packed in (there, here))
     except ValueError as error:
         raise UserError(f"record {recorded.key}: its predictions are {error}; see `verify`") from None
     for name in sorted(first.keys() | second.keys()):

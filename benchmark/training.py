@@ -81,8 +81,9 @@ def train(
         )
         for trainee, prediction in zip(live, predictions, strict=True):
             trainee.validated(prediction, val_truth)
-        for trainee in begun if report else ():
-            report(trainee.told(epoch))
+        if report:
+            for trainee in begun:
+                report(trainee.told(epoch))
     return [trainee.result() for trainee in trainees]
 
 

@@ -68,7 +68,7 @@ def settings_of(record: Record) -> dict[str, str]:
     """What the records of one table share."""
     run = record.run
     # A trained fuser before a classifier is another instrument; a segmentation decoder is trained either way.
-    fused = record.task == "classification" and run.fuser["kind"] not in ("none", "pca")
+    fused = record.task == "classification" and record.is_trained
     return {
         "task": record.task,
         "probe": run.probe,

@@ -85,6 +85,13 @@ def test_a_key_is_looked_for_in_the_output_folder(home: Path, at: Places, capsys
     assert "cannot be read (No such file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("given", ["nowhere/records/0000.json", "0000"])
+def test_a_record_that_is_not_there_is_asked_for(at: Places, given: str) -> None:
+    with pytest.raises(UserError, match=r"0000\.json: no such record; give its file, or the key") as refused:
+        rerun(given, at)
+    assert "delete" not in str(refused.value)
+
+
 def test_other_numbers_are_named_with_how_far_they_are_off_and_what_the_environment_was(
     copied: RecordStore, at: Places, capsys: pytest.CaptureFixture[str]
 ) -> None:

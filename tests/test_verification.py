@@ -254,6 +254,12 @@ def _objects(store: RecordStore) -> None:
     put(store, buffer.getvalue())
 
 
+def _zeros(size: int) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, scores=np.zeros(size, np.uint8))
+    return buffer.getvalue()
+
+
 DAMAGES: dict[str, tuple[Callable[[RecordStore, Record], object], str]] = {
     "gone": (lambda s, r: s.predictions_path(r.key).unlink(), "cannot be read (No such file"),
     "truncated": (
@@ -264,6 +270,7 @@ DAMAGES: dict[str, tuple[Callable[[RecordStore, Record], object], str]] = {
     "a bare array": (lambda s, r: put(s, b"\x93NUMPY\x01\x00"), "no .npz file of plain arrays"),
     "empty": (lambda s, r: put(s, b""), "no .npz file of plain arrays"),
     "pickled objects": (lambda s, r: _objects(s), "no .npz file of plain arrays"),
+    "gigabytes": (lambda s, r: put(s, _zeros(100_000_000)), "unpacks to 100 MB, where what its record counts"),
     "orphan": (
         lambda s, r: s.predictions_path("0" * 16).write_bytes(b""),
         "predictions without a record",
