@@ -116,7 +116,7 @@ class Planner:
             features = (number(cell.card), number(cell.dataset), number(cell.settings))
             # A probe on embeddings is fitted for each fuser alone.
             fitted = -1 if cell.is_trained else number(cell.fusion)
-            training = (number(cell.probe), number(cell.protocol), fitted, cell.reads)
+            training = (number(cell.probe), number(cell.protocol), fitted, number(cell.reads))
             found.setdefault(features, {}).setdefault(training, []).append(cell)
         return [group for sharing in found.values() for group in sharing.values()]
 
