@@ -101,5 +101,5 @@ def _stopped(cell: Cell, error: Exception, places: Places) -> CellResult:
     if isinstance(error, ImpossibleError):
         return impossible(cell, str(error), places)
     if memory.ran_out(error):
-        error = UserError(f"{cell.title}: {memory.sentence(error)}; {memory.REMEDY}")
+        error = UserError(f"{memory.sentence(error)}; {memory.REMEDY}")
     return failed(cell, error, places)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark import configuration, training
+from benchmark import configuration, evaluation, training
 from benchmark.bank import Member, Trained
 from benchmark.cells import Cell, cells
 from benchmark.executor_options import Options, parse
@@ -163,6 +163,18 @@ def test_decoders_too_many_for_the_memory_are_trained_in_halves(
     assert contents(home / "halves") == contents(home / "whole")
     assert len(contents(home / "halves")) == 2
     assert "training gw: decoders: memory does not hold 2 at once; going on with 1" in capsys.readouterr().err
+
+
+def test_memory_that_runs_out_elsewhere_fails_the_cell_in_one_sentence(
+    home: Path, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def evaluate(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
+
+    monkeypatch.setattr(evaluation, "evaluate", evaluate)
+    results = sweep(asked()[:1], places(home / "never", home), options("inline"))
+    assert [result.outcome for result in results] == ["failed"]
+    assert results[0].message.startswith("CUDA out of memory; free some memory, run fewer workers")
 
 
 @LONG

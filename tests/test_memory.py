@@ -84,11 +84,11 @@ def test_one_image_that_is_too_large_is_one_sentence(tmp_path: Path, monkeypatch
 
 
 def extract_hungrily(folder: Path, room: int | None) -> None:
-    """Extract with a floor that takes 8 MiB an image, in an address space that has so many bytes of room left."""
+    """Extract with a floor that takes 16 MiB an image, in an address space that has so many bytes of room left."""
     original = ImageStats._body
 
     def hungry(self: ImageStats, stem: Tensor) -> Features:
-        eaten = torch.ones(len(stem), 2**21)
+        eaten = torch.ones(len(stem), 2**22)
         return original(self, stem * eaten[:, :1, None, None])
 
     ImageStats._body = hungry  # type: ignore[method-assign]
@@ -102,13 +102,13 @@ def extract_hungrily(folder: Path, room: int | None) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits its address space as Linux does")
 def test_a_process_that_really_runs_out_of_memory_extracts_the_same_features(tmp_path: Path) -> None:
-    for name, room in (("whole", None), ("limited", 60 * 2**20)):
+    for name, room in (("whole", None), ("limited", 100 * 2**20)):
         (tmp_path / name).mkdir()
         process = multiprocessing.get_context("fork").Process(target=extract_hungrily, args=(tmp_path / name, room))
         process.start()
         process.join(60)
         assert process.exitcode == 0
-    assert "memory does not hold 16 at once; going on with 4" in (tmp_path / "limited" / "said").read_text()
+    assert "memory does not hold 16 at once; going on with" in (tmp_path / "limited" / "said").read_text()
     whole, limited = (np.load(next((tmp_path / name).glob("*/embedding.npy"))) for name in ("whole", "limited"))
     np.testing.assert_allclose(limited, whole, rtol=1e-5)
     (seconds,) = (tmp_path / "limited").glob("*/seconds.npy")

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
@@ -21,7 +22,7 @@ from benchmark.places import Places
 from benchmark.work import CellResult, DiedError, assist, failed, work
 
 CORES_A_WORKER = 4
-SECONDS_TO_END = 2.0
+SECONDS_TO_END = 1.0
 
 
 @dataclass
@@ -103,7 +104,9 @@ class LocalExecutor:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, gpu, self.threads), daemon=True)
-        # Ctrl-C in a terminal goes to all; workers inherit this and are ended by this process.
+        # Ctrl-C in a terminal goes to all; workers inherit this and are ended by this process. Starting the tracker,
+        # which comes with the first child, would unblock it.
+        resource_tracker.ensure_running()
         signals = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             process.start()
@@ -130,16 +133,20 @@ def _send(worker: Worker, groups: Sequence[Group], places: Places) -> None:
 def _serve(pipe: Connection, gpu: str | None, threads: int) -> None:
     """A worker's life: groups in, results out, until the pipe closes."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that temporary files are removed
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     use_threads(threads)
-    while True:
-        try:
+    with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
+        signal.signal(signal.SIGTERM, _stop)
+        while True:
             do, group, places = pipe.recv()
             pipe.send(do(group, places))
-        except (EOFError, BrokenPipeError, KeyboardInterrupt):
-            return
+
+
+def _stop(*_: object) -> None:
+    """End a worker as Ctrl-C does, which leaves nothing half-written; once."""
+    signal.signal(signal.SIGTERM, lambda *_: None)  # one that is pending may not be set to be ignored
+    raise KeyboardInterrupt
 
 
 def _end_with_parent() -> None:
