@@ -64,7 +64,8 @@ class Noted(ImageStats):
     def note(self, notes, count):
         with notes.open("a") as file:
             file.write(f"{os.getpid()} {count}\\n")
-        while len({line.split()[0] for line in notes.read_text().splitlines()}) < 2:
+        end = time.monotonic() + 120
+        while len({line.split()[0] for line in notes.read_text().splitlines()}) < 2 and time.monotonic() < end:
             time.sleep(0.05)
         time.sleep(0.1)
         if notes.with_name("dies").exists():
