@@ -49,6 +49,7 @@ class Attempt:
 
     Attributes:
         entered: how often each place was, as far as events were read.
+        seconds: the longest that was spent in each place.
 
     Args:
         home: of ingested data and features (`SATDIFUSER_BENCH_HOME`).
@@ -59,10 +60,12 @@ class Attempt:
     def __init__(
         self, arguments: Sequence[str], home: Path, hooks: Mapping[str, Hook] | None = None, log: Path | None = None
     ) -> None:
+        self.home = home
         self._log = log or home.with_name(f"{home.name}.log")
         self._events, theirs = FORKS.Pipe(duplex=False)
         self._inside: list[Event] = []
         self.entered: Counter[str] = Counter()
+        self.seconds: dict[str, float] = {}
         self.process = FORKS.Process(target=_run, args=(list(arguments), home, self._log, theirs, hooks or {}))
         self.process.start()
         theirs.close()
@@ -80,7 +83,8 @@ class Attempt:
             self._inside.append(event)
             self.entered[event.place] += 1
         else:
-            self._inside.pop()
+            spent = event.time - self._inside.pop().time
+            self.seconds[event.place] = max(spent, self.seconds.get(event.place, 0.0))
         return event
 
     def reach(self, place: str, count: int = 1) -> None:

@@ -1,6 +1,10 @@
 """What a command imports in the course of a run, imported at once: preloaded by the process that attempts fork from."""
 
 from importlib import import_module
+from pathlib import Path
+
+from benchmark.commandline import parse
+from tests.faults.whole import command
 
 for module in (
     "pytest",  # a fork imports the main module of the process that asked for it
@@ -14,3 +18,22 @@ for module in (
     *(f"reports.{name}" for name in ("console", "leaderboard")),
 ):
     import_module(module)
+
+# Composing a request takes a second, reads configs and writes nothing: forks that ask for the small grid have it.
+configuration = import_module("benchmark.configuration")
+_compose, _composed = configuration.compose, {}
+
+
+def compose(**asked: object) -> object:
+    """`configuration.compose`, remembered."""
+    wanted = repr(asked)
+    if wanted not in _composed:
+        _composed[wanted] = _compose(**asked)
+    return _composed[wanted]
+
+
+configuration.compose = compose
+evaluate = import_module("evaluate")
+_, options = parse(command(Path("root"), Path("output")))
+for asked in evaluate._asked(options):
+    evaluate._compose(options, *asked[:2], options.probe, asked[2])

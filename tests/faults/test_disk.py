@@ -61,9 +61,9 @@ def one_error(attempt: Attempt) -> str:
     return line
 
 
-def test_a_disk_that_fills_up_in_any_stage(undisturbed: Results, tmp_path: Path, disk: Path) -> None:
+def test_a_disk_that_fills_up_in_any_stage(root: Path, undisturbed: Results, tmp_path: Path, disk: Path) -> None:
     home, output = disk / "home", disk / "out"
-    start = partial(Attempt, command(output, rows=ROW, datasets=DATASET), home, log=tmp_path / "log")
+    start = partial(Attempt, command(root, output, rows=ROW, datasets=DATASET), home, log=tmp_path / "log")
     for place, count, says in (
         ("benchmark.rowfile:RowFile.append", 20, f"{home}/data/{DATASET}-*: disk full*free some*same command*"),
         ("benchmark.manifest:_write_groups", 1, f"{home}/data/{DATASET}-*: disk full*free some*same command*"),
@@ -85,9 +85,9 @@ def test_a_disk_that_fills_up_in_any_stage(undisturbed: Results, tmp_path: Path,
     assert not litter(disk)
 
 
-def test_an_output_that_cannot_be_written(undisturbed: Results, tmp_path: Path, disk: Path) -> None:
+def test_an_output_that_cannot_be_written(root: Path, undisturbed: Results, tmp_path: Path, disk: Path) -> None:
     home, output = tmp_path / "home", disk / "out"
-    start = partial(Attempt, command(output, rows=ROW, datasets=DATASET), home)
+    start = partial(Attempt, command(root, output, rows=ROW, datasets=DATASET), home)
     for made in (False, True):
         if made:
             (output / "records").mkdir(parents=True)

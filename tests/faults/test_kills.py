@@ -16,25 +16,31 @@ from tests.faults.whole import Results, check_finished, check_interrupted, comma
 
 KILLS = int(os.environ.get("SATDIFUSER_BENCH_KILLS", "0"))
 SEED = int(os.environ.get("SATDIFUSER_BENCH_SEED", "0"))
-SECONDS = {"ingest": 0.3, "extraction": 0.05, "training": 1.0, "record": 0.01, "report": 0.01}
-"""A kill falls so long at most after a place of its stage is entered: about what places take."""
-CHANCE = {"ingest": 0.3, "extraction": 0.2, "training": 0.5, "record": 0.2, "report": 0.4}
+A_CHAIN = 8
+"""Kills in one home."""
+CHANCE = {"ingest": 0.3, "extraction": 0.15, "training": 0.6, "record": 0.2, "report": 0.4}
 """That a place is the one, of those that an attempt comes by. Of a short run it is the first."""
 
 
-def killed_in(stage: str, attempt: Attempt, moments: random.Random) -> str:
-    """Kill an attempt at a random moment of a stage; where it fell, as `Attempt.kill`."""
+def killed_in(stage: str, attempt: Attempt, seconds: dict[str, float], moments: random.Random) -> str:
+    """Kill an attempt at a random moment of a stage; where it fell, as `Attempt.kill`.
+
+    Args:
+        seconds: that a place takes at most; the moment is drawn from these after it is entered.
+    """
     entered: Event | None
     while (entered := attempt.next()) is not None:
         if entered.entered and entered.stage == stage and (not KILLS or moments.random() < CHANCE[stage]):
-            rest = entered.time + moments.uniform(0, SECONDS[stage]) - time.monotonic()
+            rest = entered.time + moments.uniform(0, seconds[entered.place]) - time.monotonic()
             time.sleep(max(0.0, rest))
             return attempt.kill()
     assert attempt.end() == 0, attempt.said
     return "ended"
 
 
-def test_killed_at_random_moments_the_same_command_gives_the_same_records(undisturbed: Results, tmp_path: Path) -> None:
+def test_killed_at_random_moments_the_same_command_gives_the_same_records(
+    root: Path, undisturbed_attempt: Attempt, undisturbed: Results, tmp_path: Path
+) -> None:
     moments = random.Random(SEED)
     fell: Counter[str] = Counter()
     left_temporary = chains = 0
@@ -45,16 +51,16 @@ def test_killed_at_random_moments_the_same_command_gives_the_same_records(undist
         chains += 1
         home, output = tmp_path / f"home{chains}", tmp_path / f"home{chains}" / "out"
         # Of a long run each chain draws its stages anew; a short one goes through all of them.
-        stages = moments.choices(list(STAGES), k=len(STAGES)) if KILLS else list(STAGES)
+        stages = moments.choices(list(STAGES), k=A_CHAIN) if KILLS else list(STAGES)
         for stage in sorted(stages, key=list(STAGES).index):
-            where = killed_in(stage, Attempt(command(output), home), moments)
+            where = killed_in(stage, Attempt(command(root, output), home), undisturbed_attempt.seconds, moments)
             fell[where] += 1
             left_temporary += any(path.name.endswith(".tmp") for path in litter(home))
             check_interrupted(output, undisturbed)
             if where == "ended":
                 break
         else:
-            attempt = Attempt(command(output), home)
+            attempt = Attempt(command(root, output), home)
             assert attempt.end() == 0, attempt.said
         check_finished(output, home, undisturbed)
         shutil.rmtree(home)

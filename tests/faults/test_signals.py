@@ -34,7 +34,9 @@ def multiply() -> None:
     torch.linalg.multi_dot([torch.ones(6000, 6000)] * 9)
 
 
-def test_a_signal_in_any_stage_also_during_a_long_step_of_the_framework(undisturbed: Results, tmp_path: Path) -> None:
+def test_a_signal_in_any_stage_also_during_a_long_step_of_the_framework(
+    root: Path, undisturbed: Results, tmp_path: Path
+) -> None:
     home, output = tmp_path / "home", tmp_path / "out"
     encode = "benchmark.features:FeatureStore._encode"
     for number, place, hooks in (
@@ -42,7 +44,7 @@ def test_a_signal_in_any_stage_also_during_a_long_step_of_the_framework(undistur
         (signal.SIGTERM, encode, {encode: multiply}),
         (signal.SIGINT, "benchmark.decoding:train_and_score", {}),
     ):
-        attempt = Attempt(command(output), home, hooks)
+        attempt = Attempt(command(root, output), home, hooks)
         attempt.reach(place)
         time.sleep(0.2)
         stop(attempt, number)
@@ -50,18 +52,20 @@ def test_a_signal_in_any_stage_also_during_a_long_step_of_the_framework(undistur
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=LONG)])
-def test_a_signal_under_local_ends_its_workers(number: signal.Signals, tmp_path: Path) -> None:
+def test_a_signal_under_local_ends_its_workers(root: Path, number: signal.Signals, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    attempt = Attempt(command(output, "--executor", "local", "executor.workers=2"), tmp_path / "home")
+    attempt = Attempt(command(root, output, "--executor", "local", "executor.workers=2"), tmp_path / "home")
     workers = attempt.workers(2)
     stop(attempt, number)
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
 
 
 @LONG
-def test_a_signal_while_workers_train_and_the_same_command_goes_on(undisturbed: Results, tmp_path: Path) -> None:
+def test_a_signal_while_workers_train_and_the_same_command_goes_on(
+    root: Path, undisturbed: Results, tmp_path: Path
+) -> None:
     home, output = tmp_path / "home", tmp_path / "out"
-    arguments = command(output, "--executor", "local", "executor.workers=2")
+    arguments = command(root, output, "--executor", "local", "executor.workers=2")
     attempt = Attempt(arguments, home)
     while not list((output / "records").glob("*.json")):
         time.sleep(0.05)
@@ -72,12 +76,14 @@ def test_a_signal_while_workers_train_and_the_same_command_goes_on(undisturbed: 
 
 @LONG
 @pytest.mark.parametrize("stage", ["ingest", "extraction", "training", "record", "report"])
-def test_a_signal_at_every_stage_and_the_same_command_goes_on(stage: str, undisturbed: Results, tmp_path: Path) -> None:
+def test_a_signal_at_every_stage_and_the_same_command_goes_on(
+    root: Path, stage: str, undisturbed: Results, tmp_path: Path
+) -> None:
     home, output = tmp_path / "home", tmp_path / "out"
-    attempt = Attempt(command(output), home)
+    attempt = Attempt(command(root, output), home)
     attempt.reach(stage, 2)
     stop(attempt, signal.SIGTERM)
     assert not [path for path in litter(home) if path.name.endswith(".tmp")]
-    again = Attempt(command(output), home)
+    again = Attempt(command(root, output), home)
     assert again.end() == 0, again.said
     check_finished(output, home, undisturbed)

@@ -15,9 +15,9 @@ from tests.faults.whole import Results, check_finished, command
 LONG = pytest.mark.skipif("SATDIFUSER_BENCH_LONG" not in os.environ, reason="set SATDIFUSER_BENCH_LONG=1")
 
 
-def test_two_sweeps_at_once_give_the_records_of_one(undisturbed: Results, tmp_path: Path) -> None:
+def test_two_sweeps_at_once_give_the_records_of_one(root: Path, undisturbed: Results, tmp_path: Path) -> None:
     home, output = tmp_path / "home", tmp_path / "out"
-    both = [Attempt(command(output), home, log=tmp_path / f"log{number}") for number in range(2)]
+    both = [Attempt(command(root, output), home, log=tmp_path / f"log{number}") for number in range(2)]
     for attempt in both:
         assert attempt.end() == 0, attempt.said
     check_finished(output, home, undisturbed)
@@ -29,10 +29,10 @@ def test_two_sweeps_at_once_give_the_records_of_one(undisturbed: Results, tmp_pa
 
 @LONG
 def test_a_sweep_under_local_that_is_killed_leaves_no_worker_and_loses_nothing(
-    undisturbed: Results, tmp_path: Path
+    root: Path, undisturbed: Results, tmp_path: Path
 ) -> None:
     home, output = tmp_path / "home", tmp_path / "out"
-    arguments = command(output, "--executor", "local", "executor.workers=2")
+    arguments = command(root, output, "--executor", "local", "executor.workers=2")
     attempt = Attempt(arguments, home)
     workers = attempt.workers(2)
     while not list((output / "records").glob("*.json")):
@@ -48,9 +48,11 @@ def test_a_sweep_under_local_that_is_killed_leaves_no_worker_and_loses_nothing(
 
 
 @LONG
-def test_workers_under_local_that_are_killed_at_work_lose_nothing(undisturbed: Results, tmp_path: Path) -> None:
+def test_workers_under_local_that_are_killed_at_work_lose_nothing(
+    root: Path, undisturbed: Results, tmp_path: Path
+) -> None:
     home, output = tmp_path / "home", tmp_path / "out"
-    attempt = Attempt(command(output, "--executor", "local", "executor.workers=2"), home)
+    attempt = Attempt(command(root, output, "--executor", "local", "executor.workers=2"), home)
     for folder in (home / "features", output / "records"):
         while not folder.is_dir() or not list(folder.iterdir()):
             time.sleep(0.02)
@@ -71,10 +73,12 @@ def cluster() -> Iterator[str]:
 
 
 @LONG
-def test_a_worker_under_ray_that_is_killed_loses_nothing(undisturbed: Results, tmp_path: Path, cluster: str) -> None:
+def test_a_worker_under_ray_that_is_killed_loses_nothing(
+    root: Path, undisturbed: Results, tmp_path: Path, cluster: str
+) -> None:
     home, output = tmp_path / "home", tmp_path / "out"
     chosen = (f"executor.address='{cluster}'", "executor.gpus=0", "executor.cpus=1")
-    attempt = Attempt(command(output, "--executor", "ray", *chosen), home)
+    attempt = Attempt(command(root, output, "--executor", "ray", *chosen), home)
     while not list((home / "features").glob("*")):
         time.sleep(0.02)
     at_work = [pid for pid in descendants(os.getpid()) if "ray::_task" in command_line(pid)]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmark.records import Record, RecordStore
 
-ROWS, DATASETS = "imagestats,imagestats-gw", "real-chesapeake-patches,real-neontree-crops"
+ROWS, DATASETS = "imagestats,imagestats-gw", "m-eurosat,real-neontree-crops"
 """Two rows, plain and fused, on a classification (linear probe; trained decoder) and a segmentation (a bank of two)."""
 
 REPORTS = ("leaderboard.csv", "leaderboard_wide.csv", "leaderboard.md", "leaderboard.tex")
@@ -15,9 +15,10 @@ FOLDERS = {"records": ".json", "predictions": ".npz"}
 """Folders of an output, and how their files end."""
 
 
-def command(output: Path, *more: str, rows: str = ROWS, datasets: str = DATASETS) -> list[str]:
+def command(root: Path, output: Path, *more: str, rows: str = ROWS, datasets: str = DATASETS) -> list[str]:
     """The grid, or a part of it, as a command; decoders are narrow and trained for two epochs."""
     return [
+        "--data-root", str(root),
         "--encoder", rows, "--dataset", datasets, "--protocol", "smoke", "--device", "cpu", "--output", str(output),
         "protocol.epochs=2", "protocol.upernet_channels=16", "protocol.fuser_width=16", "executor.threads=1", *more,
     ]  # fmt: skip
