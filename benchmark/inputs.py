@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from benchmark.datasets import BandNames, Dataset, StoredBand
+from benchmark.protocol import MOST_FILLED
 from encoders.bands import Band, find, nearest_stand_in
 from encoders.errors import UserError, nearest
 from encoders.spec import Authority, InputSpec, Step, ValueRule
@@ -30,8 +31,6 @@ pre-training data becomes after scaling (0 after a z-score, 0.5 after mean +- 2 
 of 0, scaled; zero_scaled: 0 after scaling. `error` refuses.
 """
 COLOURS = ("red", "green", "blue")
-MARKED_FROM = 3
-"""Bands filled from which a row is shown but not ranked (decision 6 of the protocol)."""
 
 
 class ImpossibleError(UserError):
@@ -102,7 +101,7 @@ class InputPlan:
     @property
     def marked(self) -> bool:
         """Whether so many bands are filled that the row is shown but not ranked."""
-        return len(self.filled) >= MARKED_FROM
+        return len(self.filled) > MOST_FILLED
 
     @property
     def uses_statistics(self) -> bool:
@@ -116,9 +115,12 @@ class InputPlan:
     def summary(self) -> str:
         """A cell of the matrix of datasets and encoders."""
         here = len(self.channels) - len(self.filled)
-        filled = ", ".join(f"{c.wanted.name} filled by {c.filled}" for c in self.filled)
         mark = "† " if self.marked else ""
-        return f"{mark}{here}" + (f", {filled}" if filled else "")
+        return f"{mark}{here}" + (f", {self.stand_ins()}" if self.filled else "")
+
+    def stand_ins(self) -> str:
+        """Which bands are filled, and by what."""
+        return ", ".join(f"{channel.wanted.name} filled by {channel.filled}" for channel in self.filled)
 
 
 def check_fills(rules: Sequence[str]) -> None:

@@ -8,13 +8,16 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from benchmark.counts import THRESHOLD
 from encoders.errors import UserError, strict
 
+MostFilled = Literal[2]
+(MOST_FILLED,) = get_args(MostFilled)
+"""Bands that may be filled before a row is shown and no longer ranked, in every protocol (decision 6)."""
 LABELS = ("name", "title", "budget", "ranked")
 """The fields that change no number, and so stay out of the hash."""
 
@@ -80,7 +83,7 @@ class Protocol:
     classification_size: Literal["pretraining"]
     segmentation_size: Literal["256_or_512"]
     label_size: Literal["native"]
-    missing_bands_ranked: Literal[2]
+    missing_bands_ranked: MostFilled
     single_label_metric: Literal["accuracy"]
     multi_label_metric: Literal["f1_micro"]
     multi_label_threshold: float

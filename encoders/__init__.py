@@ -16,7 +16,7 @@ import configs
 from encoders import elsewhere
 from encoders.bands import Band
 from encoders.errors import UserError, nearest, validate
-from encoders.spec import EncoderCard, InputSpec
+from encoders.spec import EncoderCard, InputSpec, Setup
 
 if TYPE_CHECKING:
     from encoders.base import Encoder
@@ -127,15 +127,9 @@ def build(
     """
     passport = card(encoder) if isinstance(encoder, str) else encoder
     spec = inputs_of(passport)
-    side = image_size or spec.side(256)
-    built: Encoder = _class_of(passport).from_card(
-        passport,
-        spec,
-        bands=spec.usual_bands() if bands is None else tuple(bands),
-        image_size=side,
-        weights_dir=weights_dir,
-        precision=precision,
-    )
+    fed = spec.usual_bands() if bands is None else tuple(bands)
+    setup = Setup(passport, spec, fed, image_size or spec.side(256), weights_dir, precision)
+    built: Encoder = _class_of(passport).from_card(setup)
     return built
 
 

@@ -1,33 +1,31 @@
 """What the adapters of released models share: drawn or released weights, their precision, the default taps."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from encoders.base import EncoderCard
+from encoders.base import EncoderCard, Setup
 from encoders.checkpoints import find, fit, load_tensors
 from encoders.errors import UserError, nearest
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 TAPS = {6: (2, 3, 4, 5), 12: (3, 5, 7, 11), 24: (7, 11, 15, 23)}
-"""Depth of a transformer -> the blocks read by default: PANGAEA's and Copernicus-Bench's (6 and 12), DOFA's (24)."""
+"""Depth of a transformer -> the blocks read by default: PANGAEA's and Copernicus-Bench's (6 and 12), DOFA's (24).
+
+DOFA v2's cards name its authors' instead: 4, 6, 10, 11 (base) and 5, 11, 17, 23 (large)."""
 
 M = TypeVar("M", bound=nn.Module)
 
 
 def weighted(
-    card: EncoderCard,
+    setup: Setup,
     make: Callable[[], M],
     *,
     read: Callable[[Mapping[str, Tensor], M], Mapping[str, Tensor]],
     seed: int,
-    image_size: int,
-    weights_dir: Path | None,
-    precision: str,
     constants: bool = False,
 ) -> M:
     """The model `make` builds, with the weights a card names: drawn from `seed`, or those of its one released file.
@@ -40,8 +38,9 @@ def weighted(
     Raises:
         UserError: an unknown precision, or a file that is missing, damaged or of another model.
     """
-    dtype = dtype_of(card, precision)
-    released = None if card.weights.random else next(iter(find(card, weights_dir, image_size).values()))
+    card = setup.card
+    dtype = dtype_of(card, setup.precision)
+    released = None if card.weights.random else next(iter(find(card, setup.weights_dir, setup.image_size).values()))
     with torch.random.fork_rng(devices=[]), torch.device("meta" if released and not constants else "cpu"):
         torch.manual_seed(seed)
         model = make()

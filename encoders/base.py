@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from encoders.errors import UserError
-from encoders.spec import EncoderCard, InputSpec, Level
+from encoders.spec import EncoderCard, InputSpec, Level, Setup
 
-__all__ = ["Encoder", "EncoderCard", "Features", "InputSpec", "Level"]
+__all__ = ["Encoder", "EncoderCard", "Features", "InputSpec", "Level", "Setup"]
 
 
 @dataclass(frozen=True)

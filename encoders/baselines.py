@@ -5,17 +5,14 @@ Both give maps as well: the same description of every cell of grids of stride 4,
 """
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from encoders.bands import Band
-from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level
+from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level, Setup
 from encoders.errors import UserError, strict, validate
 
 STRIDES = (4, 8, 16, 32)
@@ -74,21 +71,13 @@ class ImageStats(Encoder):
         self.levels = tuple(Level(stride, (("statistics", self.embedding_dim),)) for stride in STRIDES)
 
     @classmethod
-    def from_card(
-        cls,
-        card: EncoderCard,
-        inputs: InputSpec,
-        *,
-        bands: Sequence[Band],
-        image_size: int,
-        weights_dir: Path | None,
-        precision: str,
-    ) -> Self:
+    def from_card(cls, setup: Setup) -> Self:
         """Needs neither size nor weights."""
-        _check_precision(card, precision)
+        card = setup.card
+        _check_precision(card, setup.precision)
         if card.options:
             raise UserError(f"{card.name} has no options, got {', '.join(map(str, card.options))}; leave them out")
-        return cls(card, inputs, len(bands))
+        return cls(card, setup.inputs, len(setup.bands))
 
     def _body(self, stem: Tensor) -> Features:
         maps = tuple(describe(cells(stem, stride)).unsqueeze(1) for stride in STRIDES)
@@ -133,20 +122,11 @@ class RandomConvolutionalFeatures(Encoder):
         self.levels = tuple(Level(stride, (("responses", options.features),)) for stride in STRIDES)
 
     @classmethod
-    def from_card(
-        cls,
-        card: EncoderCard,
-        inputs: InputSpec,
-        *,
-        bands: Sequence[Band],
-        image_size: int,
-        weights_dir: Path | None,
-        precision: str,
-    ) -> Self:
+    def from_card(cls, setup: Setup) -> Self:
         """Needs no weights."""
-        _check_precision(card, precision)
-        options = validate(RandomFeatureOptions, card.options, f"{card.name} options")
-        return cls(card, inputs, len(bands), options)
+        _check_precision(setup.card, setup.precision)
+        options = validate(RandomFeatureOptions, setup.card.options, f"{setup.card.name} options")
+        return cls(setup.card, setup.inputs, len(setup.bands), options)
 
     def _body(self, stem: Tensor) -> Features:
         if min(stem.shape[-2:]) < self.kernel_size:

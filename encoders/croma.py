@@ -4,17 +4,15 @@ Trained on 120 px; any square image whose side is a multiple of 8 can be fed, no
 blocks before the final norm; the embedding is what the authors hand out as the image's vector.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Self
 
 import torch
 from torch import Tensor
 
 from encoders.assembly import taps, weighted
-from encoders.bands import Band
-from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level
+from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level, Setup
 from encoders.croma_model import OPTICAL, PARTS, PATCH, SAR, SIZES, Modality, Network, Sizes, alibi
 from encoders.errors import UserError, strict, validate
 from encoders.taps import Taps
@@ -73,39 +71,23 @@ class CROMA(Encoder):
         self.register_buffer("bias", bias, persistent=False)
 
     @classmethod
-    def from_card(
-        cls,
-        card: EncoderCard,
-        inputs: InputSpec,
-        *,
-        bands: Sequence[Band],
-        image_size: int,
-        weights_dir: Path | None,
-        precision: str,
-    ) -> Self:
+    def from_card(cls, setup: Setup) -> Self:
         """The encoder a card describes: released weights from `weights_dir`, or drawn ones.
 
         Raises:
             UserError: an option, size or precision that cannot be, or weights that are missing or damaged.
         """
+        card = setup.card
         options = validate(Options, card.options, f"{card.name}: options")
         modality, channels = options.modality, CHANNELS[options.modality]
-        if len(bands) != channels:
+        if len(setup.bands) != channels:
             raise UserError(
-                f"{card.name}: CROMA {modality} looks at {channels} channels, not at {len(bands)}; "
+                f"{card.name}: CROMA {modality} looks at {channels} channels, not at {len(setup.bands)}; "
                 f"set inputs to croma_{modality}"
             )
         sizes = options.architecture if isinstance(options.architecture, Sizes) else SIZES[options.architecture]
-        network = weighted(
-            card,
-            lambda: Network(sizes, modality),
-            read=own_names,
-            seed=options.seed,
-            image_size=image_size,
-            weights_dir=weights_dir,
-            precision=precision,
-        )
-        return cls(card, inputs, network, sizes, options, image_size)
+        network = weighted(setup, lambda: Network(sizes, modality), read=own_names, seed=options.seed)
+        return cls(card, setup.inputs, network, sizes, options, setup.image_size)
 
     def _grid(self, height: int, width: int) -> int:
         """Patches along a side."""

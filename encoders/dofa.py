@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from encoders import vit
 from encoders.assembly import dtype_of, taps
 from encoders.bands import Band
-from encoders.base import Encoder, EncoderCard, Features, InputSpec
+from encoders.base import Encoder, EncoderCard, Features, InputSpec, Setup
 from encoders.checkpoints import find, fit, load_tensors, weights_sha256
 from encoders.dofa_kernel import KernelGenerator, Layout
 from encoders.errors import UserError, strict, validate
@@ -146,31 +146,23 @@ class DOFA(Encoder):
         self.levels = (vit.level(self.sizes, self.taps),)
 
     @classmethod
-    def from_card(
-        cls,
-        card: EncoderCard,
-        inputs: InputSpec,
-        *,
-        bands: Sequence[Band],
-        image_size: int,
-        weights_dir: Path | None,
-        precision: str,
-    ) -> Self:
+    def from_card(cls, setup: Setup) -> Self:
         """The encoder a card describes: released weights from `weights_dir`, or drawn ones.
 
         Raises:
             UserError: an option, band, size or precision that cannot be, or weights that are missing or damaged.
         """
+        card = setup.card
         options = validate(Options, card.options, f"{card.name}: options")
-        dtype = dtype_of(card, precision)
-        wavelengths = [_wavelength(card, band, options) for band in bands]
-        _grid(card, options, (image_size, image_size))
+        dtype = dtype_of(card, setup.precision)
+        wavelengths = [_wavelength(card, band, options) for band in setup.bands]
+        _grid(card, options, (setup.image_size, setup.image_size))
         taps(options.layers, options.sizes.depth, f"{card.name}: options")
-        network, layout = _draw(options) if card.weights.random else _load(card, weights_dir, image_size, options)
+        network, layout = _draw(options) if card.weights.random else _load(setup, options)
         # Once it has written the kernel, the generator (a fifth of the base model) isn't held.
         network.trunk.patch_embed = network.generator.convolution(wavelengths, layout)
         network.trunk.blocks.to(dtype)
-        return cls(card, inputs, network.trunk, len(bands), options)
+        return cls(card, setup.inputs, network.trunk, len(setup.bands), options)
 
     def position(self, rows: int, columns: int) -> Tensor:
         """The position table for a grid: (1, 1 + rows * columns, dim) float32."""
@@ -230,11 +222,12 @@ def _draw(options: Options) -> tuple[Network, Layout]:
         return skeleton(options.sizes, options.generation), options.kernel_layout or "new"
 
 
-def _load(card: EncoderCard, weights_dir: Path | None, image_size: int, options: Options) -> tuple[Network, Layout]:
-    [(name, path)] = find(card, weights_dir, image_size).items()
+def _load(setup: Setup, options: Options) -> tuple[Network, Layout]:
+    where = setup.card, setup.weights_dir, setup.image_size
+    [(name, path)] = find(*where).items()
     layout: Layout = "new"
     if options.generation == "v1":
-        layout = kernel_layout(path, weights_sha256(card, weights_dir, image_size)[name], options.kernel_layout)
+        layout = kernel_layout(path, weights_sha256(*where)[name], options.kernel_layout)
     state = load_tensors(path)
     with torch.device("meta"):
         network = skeleton(options.sizes, options.generation)

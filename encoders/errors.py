@@ -35,6 +35,8 @@ def explain(error: Exception) -> str | None:
 def nearest(wrong: str, choices: Iterable[str]) -> str:
     """A clause naming the choices nearest to `wrong`, or all of them where none is near."""
     known = sorted(str(choice) for choice in choices)
+    if not known:
+        return "there is none to choose, leave it out"
     close = difflib.get_close_matches(str(wrong), known, n=3, cutoff=0.5)
     if close:
         return "did you mean " + " or ".join(close) + "?"

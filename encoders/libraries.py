@@ -9,15 +9,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from encoders.assembly import weighted
-from encoders.bands import Band
-from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level
+from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level, Setup
 from encoders.errors import UserError, strict, validate
 from encoders.library_cards import library
 from encoders.stages import Stages
@@ -77,38 +75,27 @@ class TimmModel(Encoder):
         self.embedding_dim = embedding.shape[1]
 
     @classmethod
-    def from_card(
-        cls,
-        card: EncoderCard,
-        inputs: InputSpec,
-        *,
-        bands: Sequence[Band],
-        image_size: int,
-        weights_dir: Path | None,
-        precision: str,
-    ) -> Self:
+    def from_card(cls, setup: Setup) -> Self:
         """The encoder a card describes: released weights from `weights_dir`, or drawn ones.
 
         Raises:
             UserError: other bands than the model's, an option, size or precision that cannot be, or weights that
                 are missing, damaged or not this model's.
         """
+        card, inputs = setup.card, setup.inputs
         options = validate(Options, card.options, f"{card.name}: options")
-        wanted = len(inputs.usual_bands())
-        if len(bands) != wanted:
-            raise UserError(f"{card.name}: the model looks at {wanted} bands, not at {len(bands)}; use bands=authors")
+        wanted, given = len(inputs.usual_bands()), len(setup.bands)
+        if given != wanted:
+            raise UserError(f"{card.name}: the model looks at {wanted} bands, not at {given}; use bands=authors")
         network = weighted(
-            card,
+            setup,
             lambda: cls._made(card, options),
             read=cls._own_names,
             seed=options.seed,
-            image_size=image_size,
-            weights_dir=weights_dir,
-            precision=precision,
             # The libraries' constants are no part of their files.
             constants=True,
         )
-        return cls(card, inputs, network, options, image_size)
+        return cls(card, inputs, network, options, setup.image_size)
 
     @classmethod
     def _made(cls, card: EncoderCard, options: Options) -> nn.Module:

@@ -5,7 +5,7 @@ and kept); at the saved steps the UNet looks at the noisy latent, and what its d
 residual blocks put out are the features (the body, one UNet call for all saved steps together).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,7 @@ from torch import Tensor, nn
 
 from encoders import diffusion
 from encoders.assembly import dtype_of
-from encoders.bands import Band
-from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level
+from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level, Setup
 from encoders.checkpoints import find
 from encoders.diffusionsat import Parts, draw, load
 from encoders.errors import UserError, nearest
@@ -82,25 +81,17 @@ class SatDiFuser(Encoder):
         self.register_buffer("negative", parts.negative, persistent=False)
 
     @classmethod
-    def from_card(
-        cls,
-        card: EncoderCard,
-        inputs: InputSpec,
-        *,
-        bands: Sequence[Band],
-        image_size: int,
-        weights_dir: Path | None,
-        precision: str,
-    ) -> "SatDiFuser":
+    def from_card(cls, setup: Setup) -> "SatDiFuser":
         """The encoder a card describes: released weights from `weights_dir`, or drawn ones.
 
         Raises:
             UserError: an option, size or precision that cannot be, or weights that are missing or damaged.
         """
+        card, bands, image_size = setup.card, setup.bands, setup.image_size
         options = parse(card.options, f"{card.name}: options")
         if len(bands) != cls.channels:
             raise UserError(f"{card.name}: looks at red, green and blue, not at {len(bands)} channels; use bands=rgb")
-        dtype = dtype_of(card, precision)
+        dtype = dtype_of(card, setup.precision)
         if card.weights.random:
             parts = draw(options.sizes, options.seed)
         else:
@@ -110,13 +101,13 @@ class SatDiFuser(Encoder):
                 raise UserError(
                     f"{card.name}: released for images of 256 and 512 pixels, not {image_size}; resize them"
                 )
-            files = find(card, weights_dir, image_size)
+            files = find(card, setup.weights_dir, image_size)
             parts = load(
                 _root(card, files), files.values(), options.unet_subfolder, options.prompt, options.guidance is not None
             )
         # Past the `to` of diffusers, which warns of a mistake nobody made.
         nn.Module.to(parts.unet, dtype)
-        return cls(card, inputs, parts, options)
+        return cls(card, setup.inputs, parts, options)
 
     def encode(self, images: Tensor) -> Tensor:
         """Latents of images: (B, 3, H, W) in [0, 1] -> (B, 4, H/8, W/8) float32.

@@ -5,17 +5,15 @@ of a place and keeps the largest value: with one image it is its backbone. Any i
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar, Literal, Self
 
 from torch import Tensor, nn
 from torchvision.models import resnet, swin_transformer
 
 from encoders.assembly import taps, weighted
-from encoders.bands import Band
-from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level
+from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level, Setup
 from encoders.errors import UserError, strict, validate
 from encoders.taps import Taps
 
@@ -102,7 +100,7 @@ class Options:
     Attributes:
         architecture: one of `ARCHITECTURES`, or the sizes of a Swin-v2 of one's own.
         images: how many images of a place are fed one after another, all bands of the first image first; more
-            than one is for multi-image models.
+            than one is for multi-image models, and for Python: samples of the benchmark have one.
         layers: stages read as maps, counted from 0; None for all four.
         pooling: `authors` (the vector torchvision's network gives its classifier: the last stage, in Swin
             normalised, averaged over its cells) or `mean` (the last stage averaged as its map is).
@@ -152,39 +150,29 @@ class Satlas(Encoder):
         self.network = network
 
     @classmethod
-    def from_card(
-        cls,
-        card: EncoderCard,
-        inputs: InputSpec,
-        *,
-        bands: Sequence[Band],
-        image_size: int,
-        weights_dir: Path | None,
-        precision: str,
-    ) -> Self:
+    def from_card(cls, setup: Setup) -> Self:
         """The encoder a card describes: released weights from `weights_dir`, or drawn ones.
 
         Raises:
             UserError: an option or precision that cannot be, bands that are not those of `images` equal images,
                 or weights that are missing, damaged or for other bands.
         """
+        card, bands = setup.card, setup.bands
         options = validate(Options, card.options, f"{card.name}: options")
         single = len(bands) // options.images
-        if not single or list(bands) != list(bands[:single]) * options.images:
+        if not single or bands != bands[:single] * options.images:
             raise UserError(
-                f"{card.name}: options.images is {options.images}, so the bands must be given {options.images} times, "
-                f"image after image; got {', '.join(band.name for band in bands)}"
+                f"{card.name}: options.images is {options.images}, but the bands given are those of one image "
+                f"({', '.join(band.name for band in bands)}); a sample of the benchmark has one, so leave images at 1, "
+                f"or call encoders.build with the bands {options.images} times, image after image"
             )
         network = weighted(
-            card,
+            setup,
             lambda: options.sizes.build(single),
             read=lambda state, network: own_names(state, network, card.name),
             seed=options.seed,
-            image_size=image_size,
-            weights_dir=weights_dir,
-            precision=precision,
         )
-        return cls(card, inputs, network, options, single)
+        return cls(card, setup.inputs, network, options, single)
 
     def _body(self, stem: Tensor) -> Features:
         if min(stem.shape[-2:]) < PATCH:

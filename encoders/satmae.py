@@ -5,9 +5,8 @@ three groups: each group has its own patches of 8 pixels, and all groups' tokens
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, Self
 
 import torch
@@ -15,8 +14,7 @@ from torch import Tensor, nn
 
 from encoders import vit
 from encoders.assembly import dtype_of, taps
-from encoders.bands import Band
-from encoders.base import Encoder, EncoderCard, Features, InputSpec
+from encoders.base import Encoder, EncoderCard, Features, InputSpec, Setup
 from encoders.checkpoints import find, fit, load_tensors
 from encoders.errors import UserError, strict, validate
 from encoders.position import resize, sincos, sinusoid
@@ -133,33 +131,25 @@ class SatMAE(Encoder):
         self.levels = (vit.level(self.sizes, self.taps),)
 
     @classmethod
-    def from_card(
-        cls,
-        card: EncoderCard,
-        inputs: InputSpec,
-        *,
-        bands: Sequence[Band],
-        image_size: int,
-        weights_dir: Path | None,
-        precision: str,
-    ) -> Self:
+    def from_card(cls, setup: Setup) -> Self:
         """The encoder a card describes: released weights from `weights_dir`, or drawn ones.
 
         Raises:
             UserError: an option, size or precision that cannot be, or weights that are missing or damaged.
         """
+        card, given = setup.card, len(setup.bands)
         options = validate(Options, card.options, f"{card.name}: options")
-        dtype, sizes = dtype_of(card, precision), options.sizes
-        if len(bands) != channels(sizes):
+        dtype, sizes = dtype_of(card, setup.precision), options.sizes
+        if given != channels(sizes):
             wanted = (
                 "ten Sentinel-2 bands; use satmae_group" if sizes.channel else "red, green and blue; use satmae_rgb"
             )
-            raise UserError(f"{card.name}: is given {len(bands)} channels where it looks at {wanted} as its inputs")
-        vit.grid_of(card, (image_size, image_size), sizes.patch)
+            raise UserError(f"{card.name}: is given {given} channels where it looks at {wanted} as its inputs")
+        vit.grid_of(card, (setup.image_size, setup.image_size), sizes.patch)
         taps(options.layers, sizes.depth, f"{card.name}: options")
-        model = _draw(options) if card.weights.random else _load(card, weights_dir, image_size, options)
+        model = _draw(options) if card.weights.random else _load(setup, options)
         model.blocks.to(dtype)
-        return cls(card, inputs, model, options)
+        return cls(card, setup.inputs, model, options)
 
     def position(self, rows: int, columns: int) -> Tensor:
         """The table of places for a grid: (1, 1 + rows * columns, dim - channel) float32."""
@@ -223,8 +213,8 @@ def _draw(options: Options) -> ViT:
         return ViT(options.sizes, finetuned=options.finetuned)
 
 
-def _load(card: EncoderCard, weights_dir: Path | None, image_size: int, options: Options) -> ViT:
-    [path] = find(card, weights_dir, image_size).values()
+def _load(setup: Setup, options: Options) -> ViT:
+    [path] = find(setup.card, setup.weights_dir, setup.image_size).values()
     # The authors' files are whole training states; `args` in them is a Namespace of plain values.
     state = load_tensors(path, part="model", plain=[argparse.Namespace])
     with torch.device("meta"):

@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 from encoders.bands import KNOWN, Band
@@ -207,6 +208,25 @@ class EncoderCard:
     weights: Weights = field(default_factory=Weights)
     options: dict[str, object] = field(default_factory=dict)
     home: str = ""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What an encoder is built from and for: what an adapter's `from_card` is given.
+
+    Attributes:
+        bands: what the C input channels hold.
+        image_size: side in pixels of the images to come.
+        weights_dir: folder that holds the released weights; None where none is known.
+        precision: dtype of the frozen weights, `float32` or `bfloat16`.
+    """
+
+    card: EncoderCard
+    inputs: InputSpec
+    bands: tuple[Band, ...]
+    image_size: int
+    weights_dir: Path | None = None
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ def test_what_a_card_leaves_out_is_overridden_as_what_it_says() -> None:
             ["encoder.optoins.seed=1"],
             "^override '.*': encoder=imagestats and dataset=real-.* have no 'encoder.optoins'",
         ),
+        (["encoder.options.seed=1"], "unknown key 'seed'; there is none to choose, leave it out"),
         (["protocol.linear_c.hi=1"], "unknown key 'hi'; did you mean high"),
         (["+colour=red"], "unknown key 'colour'"),
         (["batch_size=many"], "'batch_size' is 'many'"),

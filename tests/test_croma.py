@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 import encoders
 from encoders import assembly
@@ -201,6 +202,25 @@ def test_the_bias_falls_with_distance_and_head() -> None:
     assert bias[0, 1, 0, 2].item() == pytest.approx(-0.5 * 2)
     assert bias[0, 3, 0, 8].item() == pytest.approx(-0.25 * 8**0.5)
     assert torch.equal(bias, bias.transpose(2, 3))
+
+
+class Calls(TorchFunctionMode):
+    """Counts what torch is asked for."""
+
+    count = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_bias_of_a_large_grid_takes_as_many_operations_as_that_of_a_small_one() -> None:
+    counts = []
+    for side in (2, 32):
+        with Calls() as calls:
+            alibi(side, torch.device("meta"))
+        counts.append(calls.count)
+    assert 0 < counts[0] == counts[1]
 
 
 def test_the_bias_is_no_weight_and_moves_with_the_encoder() -> None:

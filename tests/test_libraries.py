@@ -13,6 +13,7 @@ import configs
 import encoders
 import evaluate
 from benchmark import configuration, datasets, inputs
+from encoders import scaling
 from encoders.errors import UserError, validate
 from encoders.spec import EncoderCard, InputSpec
 from encoders.stages import Stages
@@ -156,6 +157,25 @@ def test_pictures_are_made_by_the_rules_of_satmae_then_scaled_with_the_models_co
         assert mine.steps[:-1] == theirs.steps[:-1]
         assert mine.steps[-1].mean | {"TCI_G": 0.456, "green": 0.456} == mine.steps[-1].mean
         assert mine.steps[-1].std["TCI_B"] == mine.steps[-1].std["blue"] == 0.225
+
+
+def test_the_control_of_timm_is_fed_the_values_that_timms_own_name_is() -> None:
+    control = encoders.card("dinov2_vitb14")
+    ours, theirs = (
+        encoders.inputs_of(control),
+        encoders.inputs_of(encoders.card(f"timm:{control.options['architecture']}")),
+    )
+    assert ours.bands == theirs.bands
+    pixels = torch.rand(50, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 3000
+    for one, other in zip(ours.rules, theirs.rules, strict=True):
+        assert (one.unit, one.only, one.note) == (other.unit, other.only, other.note)
+        for band in ("TCI_R", "TCI_G", "TCI_B", "red", "green", "blue"):
+            for level in ("L1C", "L2A"):
+                mine, its = (
+                    scaling.apply(pixels, rule.steps, wanted=band, level=level, statistics=None)
+                    for rule in (one, other)
+                )
+                assert torch.allclose(mine, its)
 
 
 @pytest.mark.parametrize(

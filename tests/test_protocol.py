@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 import configs
-from benchmark import configuration, counts, datasets, inputs
+from benchmark import configuration, counts, datasets
 from benchmark.protocol import LABELS, LogGrid, Protocol
 from encoders.errors import UserError
 
@@ -73,7 +73,6 @@ def test_epochs_last_at_least_the_minimum_of_steps(frozen: Protocol) -> None:
 
 
 def test_what_the_protocol_states_is_what_the_code_holds(frozen: Protocol) -> None:
-    assert frozen.missing_bands_ranked + 1 == inputs.MARKED_FROM
     assert frozen.multi_label_threshold == counts.THRESHOLD
     for name in datasets.names():
         one = datasets.dataset(name)

@@ -204,8 +204,11 @@ def test_what_is_wrong_with_a_file_is_named(tiny: Satlas, tmp_path: Path) -> Non
     [
         ({"images": 0}, "images is 0; give 1 to 8"),
         ({"images": MOST_IMAGES + 1}, "images is 9; give 1 to 8"),
-        ({"images": 3}, "the bands must be given 3 times, image after image; got TCI_R, TCI_G, TCI_B"),
-        ({"images": 4}, "the bands must be given 4 times"),
+        (
+            {"images": 3},
+            r"are those of one image \(TCI_R, TCI_G, TCI_B\); a sample of the benchmark has one, so leave images at 1",
+        ),
+        ({"images": 4}, "or call encoders.build with the bands 4 times, image after image"),
         ({"pooling": "cls"}, "no cls token; choose authors or mean"),
         ({"layers": [4]}, "name some of 0 to 3"),
         ({"architecture": "swin_s"}, "did you mean|choose from"),
