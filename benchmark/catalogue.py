@@ -80,7 +80,7 @@ def _fed_on(dataset: datasets.Dataset) -> Rows:
     rows = []
     for profile in matrix.profiles():
         fed = [profile.fed(dataset, track) for track in matrix.TRACKS]
-        told = [one if isinstance(one, str) else matrix.count(one) if one.marked else one.summary() for one in fed]
+        told = [one if isinstance(one, str) else matrix.count(one, named=not one.marked) for one in fed]
         rows.append([profile.spec.title, ", ".join(profile.encoders), *dict.fromkeys(told)])
-    header = ["inputs", "encoders", f"bands on {dataset.name}: track rgb", "track authors, where another"]
+    header = ["inputs", "encoders", f"bands on {dataset.name} (* value rule ours): track rgb", "authors, where another"]
     return header, rows

@@ -92,14 +92,19 @@ def _grid(known: Sequence[Profile], columns: Sequence[Dataset], track: Track, re
     return _table(["inputs", *(dataset.name for dataset in columns)], rows)
 
 
-def count(plan: InputPlan) -> str:
-    """A cell: bands of the dataset, `+` those filled, `†` where unranked for it, `*` where the value rule is ours."""
+def count(plan: InputPlan, *, named: bool = False) -> str:
+    """A cell: bands of the dataset, `+` those filled, `†` where unranked for it, `*` where the value rule is ours.
+
+    Args:
+        named: whether to say which bands are filled.
+    """
     filled = len(plan.filled)
     return (
         ("† " if plan.marked else "")
         + str(len(plan.channels) - filled)
         + (f"+{filled}" if filled else "")
         + ("*" if plan.authority == "ours" else "")
+        + (f", {plan.stand_ins()}" if named and filled else "")
     )
 
 

@@ -40,5 +40,10 @@ def test_the_list_on_a_dataset_has_a_line_a_profile_and_says_a_sentence_once(nam
     assert len(rows) == len(matrix.profiles())
     assert all(len(row) in (3, 4) for row in rows)
     assert name in header[2]
+    cells = {row[0]: row[2:] for row in rows}
+    assert cells["SatDiFuser RGB"] == (["3*"] if name == "m-so2sat" else ["3"])
+    if name == "m-so2sat":
+        assert cells["SatMAE group"] == ["† 3+7*", "10*"]
+        assert cells["CROMA optical"][1] == "10+2, B01 filled by mean, B09 filled by mean"
     told = [cell for row in rows for cell in row[2:] if len(cell) > 40]
     assert len(set(told)) == len(told)
