@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any, Self
 
 import torch
@@ -120,9 +121,11 @@ class TimmModel(Encoder):
         """A file's tensors by timm's names, as its own filter gives them, without those of the classifier."""
         convert = getattr(sys.modules[type(network).__module__], "checkpoint_filter_fn", None)
         if convert:
+            # timm asks its transformers' filter for it with DeiT-3 alone; no network of theirs has such names itself.
+            asked = {"adapt_layer_scale": True} if "adapt_layer_scale" in signature(convert).parameters else {}
             # Another model's file can trip it anywhere; the strict load then names its tensors.
             with suppress(Exception):
-                state = convert(dict(state), network)
+                state = convert(dict(state), network, **asked)
         about: Any = getattr(network, "pretrained_cfg", None) or {}
         named = about.get("classifier") or ()
         surplus = tuple(f"{head}." for head in ((named,) if isinstance(named, str) else named))

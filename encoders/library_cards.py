@@ -26,6 +26,8 @@ FROM_REFLECTANCE = {"op": "multiply", "by": 10000}
 DN8_NOTE = "the 8-bit values are assumed to be digital numbers x 255/10000"
 PUBLISHED_DIGEST = re.compile(r"-([0-9a-f]{8,64})\.[a-z]+$")
 """The first digits of its sha256 in a file's name, as torch.hub reads them."""
+WINDOW = 7
+"""Of torchvision's Swin transformers, as torchgeo makes them without weights."""
 BYTE_STD = 500
 """A standard deviation below it is of pixels of 0..255, one above it of digital numbers."""
 
@@ -115,6 +117,11 @@ def _torchgeo(model: str) -> EncoderCard:
         raise UserError(f"torchgeo:{model} is built in; choose {' or '.join(passport.name for passport in own)}")
     if own:
         return own[0]
+    if weights.meta.get("window_size", WINDOW) != WINDOW:
+        raise UserError(
+            f"torchgeo:{model}: torchgeo makes its network, of windows of {weights.meta['window_size']}, only while it "
+            "downloads the weights; choose another model"
+        )
     digest = PUBLISHED_DIGEST.search(file)
     path = f"torchgeo/{file}"
     return EncoderCard(

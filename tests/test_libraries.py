@@ -1,5 +1,6 @@
 """Models of timm and torchgeo behind the interface: their own features, scaling and weights files; no network."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -307,6 +308,7 @@ def test_torchgeos_file_may_lack_the_last_norm_and_hold_a_classifier(tmp_path: P
         ("dofa_small_patch16_224:X", "torchgeo publishes no weights of 'dofa_small_patch16_224'"),
         ("resnet18:LANDSAT_TM_TOA_MOCO", "no dataset of the benchmark holds its bands"),
         ("satclip:SATCLIP_VIT16_L40", "torchgeo does not say how its images are scaled"),
+        ("swin_b:CITYSCAPES_SEMSEG", "torchgeo makes its network, of windows of 12, only while it downloads"),
         ("unet:SENTINEL2_2CLASS_FTW", "wants images of several dates, a sample has one"),
         ("croma_base:CROMA_VIT", "is built in; choose croma_base_joint or croma_base_optical or croma_base_sar"),
     ],
@@ -401,6 +403,19 @@ def test_a_released_file_in_its_authors_layout_becomes_timms_own(tmp_path: Path)
     torch.save(state, tmp_path / "timm" / f"{name.removeprefix('timm:')}.pth")
     with pytest.raises(UserError, match=r"unexpected: blocks\.0\.mlp\.w13\.weight"):
         encoders.build(passport, image_size=28, weights_dir=tmp_path)
+
+
+def test_layer_scales_of_deit3_are_converted(tmp_path: Path) -> None:
+    arguments = {"embed_dim": 48, "depth": 1, "num_heads": 3}
+    passport = card("timm:deit3_small_patch16_224.fb_in1k", random=False, arguments=arguments)
+    with torch.random.fork_rng():
+        released = timm.create_model("deit3_small_patch16_224.fb_in1k", **arguments).state_dict()
+    released["blocks.0.ls2.gamma"] = torch.arange(48.0)
+    theirs = {re.sub(r"ls(\d)\.gamma", r"gamma_\1", name): one for name, one in released.items()}
+    (tmp_path / "timm").mkdir()
+    torch.save(theirs, tmp_path / "timm" / "deit3_small_patch16_224.fb_in1k.pth")
+    encoder = encoders.build(passport, image_size=224, weights_dir=tmp_path)
+    assert torch.equal(encoder.get_parameter("network.blocks.0.ls2.gamma"), torch.arange(48.0))
 
 
 def test_another_models_file_is_refused_by_its_tensors_names(tmp_path: Path) -> None:
