@@ -213,8 +213,13 @@ class RecordStore:
         """Keep other processes from writing records or reports here meanwhile, where the file system has locks."""
         with contextlib.ExitStack() as stack:
             if self.folder.is_dir():
-                with contextlib.suppress(NotImplementedError):
+                try:
                     stack.enter_context(FileLock(self.folder / ".lock"))
+                except NotImplementedError:
+                    pass
+                except OSError as error:
+                    error.filename = str(self.folder)  # the lock is nothing a user knows of
+                    raise
             yield
 
     def path(self, key: str) -> Path:

@@ -99,8 +99,8 @@ def test_an_output_that_cannot_be_written(root: Path, undisturbed: Results, tmp_
         assert "change its rights" in line
         assert not list(home.rglob("*.npy")), "it found out only after it had begun"
         remount(disk, "rw")
-    line = one_error(start(hooks={"benchmark.records:write_atomically": partial(remount, disk, "ro")}))
-    assert fnmatch(line, f"*{output}/predictions/*cannot be written*change its rights*")
+    line = one_error(start(hooks={"benchmark.evaluation:_write": partial(remount, disk, "ro")}))
+    assert fnmatch(line, f"*{output} cannot be written*change its rights*")
     remount(disk, "rw")
     assert start().end() == 0
     assert results(output).cells.items() <= undisturbed.cells.items()

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.attempt import Attempt
+from tests.faults.attempt import Attempt, command_line
 from tests.faults.whole import Results, check_finished, check_interrupted, command, litter
 
 LONG = pytest.mark.skipif("SATDIFUSER_BENCH_LONG" not in os.environ, reason="set SATDIFUSER_BENCH_LONG=1")
-SECONDS = 5.0
+SECONDS = 10.0
+"""Five are promised; on a machine that is busy with other things the process has to get a turn first."""
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
@@ -57,7 +58,7 @@ def test_a_signal_under_local_ends_its_workers(root: Path, number: signal.Signal
     attempt = Attempt(command(root, output, "--executor", "local", "executor.workers=2"), tmp_path / "home")
     workers = attempt.workers(2)
     stop(attempt, number)
-    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+    assert not any(command_line(pid) for pid in workers)
 
 
 @LONG

@@ -39,7 +39,7 @@ def test_a_sweep_under_local_that_is_killed_leaves_no_worker_and_loses_nothing(
         time.sleep(0.05)
     attempt.kill()
     deadline = time.monotonic() + 5
-    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+    while any(command_line(pid) for pid in workers):
         assert time.monotonic() < deadline, "workers outlive their sweep"
         time.sleep(0.1)
     again = Attempt(arguments, home)
