@@ -42,6 +42,7 @@ def sweep(cells: Sequence[Cell], places: Places, executor: Options) -> list[Cell
 
 def _remove_litter(places: Places) -> None:
     """Of processes that were killed: earlier ones, and workers of this sweep."""
+    remove_litter(places.weights_dir)
     remove_litter(places.output)
     for folder in ("records", "predictions", "errors"):
         remove_litter(places.output / folder)

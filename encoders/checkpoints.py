@@ -8,9 +8,11 @@ A path of a card's `weights.files` may hold `{size}` and `{option}` (a text opti
 alternatives (`a.safetensors | a.bin`, the first that exists is used) and end in ` ?` (used if it is there).
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,13 +146,16 @@ def _digests(folder: Path, files: Mapping[str, Path]) -> dict[str, str]:
 
 
 def _keep(cache: Path, digests: dict[str, str]) -> None:
-    # A weights folder is often read-only; then each process hashes anew.
-    temporary = cache.with_name(f"{cache.name}.{os.getpid()}.tmp")
+    # A weights folder is often read-only; then each process hashes anew. Named as `benchmark.atomic` names them, a
+    # temporary file of a killed process is removed by the next sweep.
+    host = platform.node().replace(".", "-") or "localhost"
+    temporary = cache.with_name(f"{cache.name}.{host}.{os.getpid()}.tmp")
     try:
         temporary.write_text(json.dumps(digests, indent=1, sort_keys=True))
         temporary.replace(cache)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> dict[str, Any]:

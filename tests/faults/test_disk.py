@@ -1,5 +1,6 @@
 """A full disk and a read-only one: one sentence that names the folder and the remedy, and nothing half-written."""
 
+import hashlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from encoders import checkpoints
 from tests.faults.attempt import Attempt
 from tests.faults.whole import Results, command, litter, results
 
@@ -106,6 +108,12 @@ def test_an_output_that_cannot_be_written(root: Path, undisturbed: Results, tmp_
     assert results(output).cells.items() <= undisturbed.cells.items()
     assert len(results(output).cells) == 1
     assert not litter(disk) + litter(home)
+
+
+def test_weights_on_a_read_only_disk_are_hashed_all_the_same(disk: Path) -> None:
+    (disk / "a.pth").write_bytes(b"weights")
+    remount(disk, "ro")
+    assert checkpoints._digests(disk, {"a.pth": disk / "a.pth"}) == {"a.pth": hashlib.sha256(b"weights").hexdigest()}
 
 
 def remount(disk: Path, how: str) -> None:
