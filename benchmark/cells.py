@@ -3,6 +3,7 @@
 Nothing here imports a deep-learning framework, so a cell whose records exist is skipped at once.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -66,6 +67,16 @@ class Cell:
     def seeds(self) -> range:
         """Seeds, each a run of its own. Logistic regression and kNN have none: theirs is the bootstrap's."""
         return range(self.protocol.seeds if self.is_trained else 1)
+
+
+def title(group: Sequence[Cell]) -> str:
+    """Cells that differ in fuser and row alone, in a few words."""
+    first = group[0]
+    if len(group) == 1:
+        return first.title
+    rows = " + ".join(dict.fromkeys(cell.row for cell in group))
+    fused = ", ".join(dict.fromkeys(cell.fusion.name for cell in group))
+    return f"{rows} with {fused} / {first.dataset.name} / {first.probe.name}"
 
 
 @dataclass(frozen=True)

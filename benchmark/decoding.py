@@ -68,7 +68,7 @@ def train_and_score(
     title = f"training {' '.join(builds)}"
     train = functools.partial(
         training.train, task=task, source=features["train"], val_source=features["valid"], protocol=protocol,
-        device=device, progress=lambda epochs, total: progress.track(epochs, f"{title}, epochs", total=total),
+        device=device, progress=lambda epochs, total: progress.track(epochs, f"{title}, epochs", total, stage="train"),
         report=report,
     )  # fmt: skip
     trained: list[Trained] = []

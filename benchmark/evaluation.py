@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from benchmark import inputs, pictures
+from benchmark import inputs, pictures, progress
 from benchmark.cells import Cell, Resolved, feature_identity
 from benchmark.inputs import InputPlan
 from benchmark.places import Places
@@ -56,6 +56,7 @@ def evaluate(group: Sequence[Resolved], places: Places) -> list[UserError | None
 
     shapes = measure(encoder, transform, data.splits["train"])
     features = _features(first, encoder, shapes, transform, places)
+    progress.tell(progress.Step("train"))
     start = time.monotonic()
     measured = _measure(group, encoder, features, device, places)
     cost = Cost(

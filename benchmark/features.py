@@ -179,7 +179,7 @@ class FeatureStore:
         todo, total = stored.todo(), stored.about.shards
         turns: Iterable[int] = claims.turns(todo, wait=not self.assists)
         if not self.assists:  # else the process that is assisted shows it
-            turns = progress.track(turns, frozen.title, total=total, done=total - len(todo))
+            turns = progress.track(turns, frozen.title, total=total, done=total - len(todo), stage="encode")
         for shard in turns:
             if stored.seconds()[shard] > 0:
                 continue  # another process did it

@@ -1,17 +1,84 @@
-"""Progress on stderr: a bar in a terminal, a plain line now and then elsewhere (logs, CI)."""
+"""Progress on stderr: a bar in a terminal, a plain line now and then elsewhere (logs, CI).
 
+A sweep that shows all its groups at once (`benchmark.display`) is told instead, also by its worker processes.
+"""
+
+import contextlib
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
 T = TypeVar("T")
 LINE_EVERY_SECONDS = 10.0
+STEP_EVERY_SECONDS = 0.2
+"""How often a listener is told at most: it may be another process."""
+
+Stage = Literal["ingest", "encode", "train"]
 
 
-def track(items: Iterable[T], what: str, total: int, done: int = 0) -> Iterator[T]:
-    """Yield the items, showing how many of `total` are done, `done` of them before this call."""
-    if sys.stderr.isatty():
+@dataclass(frozen=True)
+class Step:
+    """How far a stage of a group of cells is.
+
+    Attributes:
+        group: its title; empty in a process that knows of one group alone.
+        total: 0 where how long it takes is not known.
+    """
+
+    stage: Stage | Literal["start"]
+    done: int = 0
+    total: int = 0
+    group: str = ""
+
+
+class _Heard:
+    """Who is told of steps in this process, and the group they belong to."""
+
+    listener: Callable[[Step], None] | None = None
+    group = ""
+
+
+def is_heard() -> bool:
+    """Whether somebody else shows the progress of this process."""
+    return _Heard.listener is not None
+
+
+@contextlib.contextmanager
+def heard_by(listener: Callable[[Step], None] | None) -> Iterator[None]:
+    """Within it the listener, if any, is told of every step; nothing is shown here."""
+    before, _Heard.listener = _Heard.listener, listener
+    try:
+        yield
+    finally:
+        _Heard.listener = before
+
+
+def begin(group: str) -> None:
+    """A group of cells begins, here or in a worker."""
+    _Heard.group = group
+    if is_heard():
+        tell(Step("start"))
+    else:
+        print(f"running {group}", file=sys.stderr, flush=True)
+
+
+def tell(step: Step) -> None:
+    """Tell the listener, if there is one, of a step: of the group that began last, unless it names another."""
+    if _Heard.listener is not None:
+        _Heard.listener(step if step.group else replace(step, group=_Heard.group))
+
+
+def track(items: Iterable[T], what: str, total: int, done: int = 0, stage: Stage | None = None) -> Iterator[T]:
+    """Yield the items, showing how many of `total` are done, `done` of them before this call.
+
+    Args:
+        stage: of a group of cells; None for what is no part of a sweep.
+    """
+    if stage is not None and is_heard():
+        yield from _told(items, stage, total, done)
+    elif sys.stderr.isatty():
         yield from _bar(items, what, total, done)
     else:
         yield from _lines(items, what, total, done)
@@ -23,6 +90,17 @@ def track_bytes(chunks: Iterable[bytes], what: str, total: int | None, done: int
         yield from _byte_bar(chunks, what, total, done)
     else:
         yield from _byte_lines(chunks, what, total, done)
+
+
+def _told(items: Iterable[T], stage: Stage, total: int, done: int) -> Iterator[T]:
+    tell(Step(stage, done, total))
+    last = time.monotonic()
+    for count, item in enumerate(items, start=done + 1):
+        yield item
+        now = time.monotonic()
+        if now - last >= STEP_EVERY_SECONDS or count == total:
+            tell(Step(stage, count, total))
+            last = now
 
 
 def _byte_bar(chunks: Iterable[bytes], what: str, total: int | None, done: int) -> Iterator[bytes]:

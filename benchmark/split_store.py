@@ -119,7 +119,7 @@ def _append(source: Source, plan: Plan, arrays: list[RowFile], journal: BinaryIO
     total = len(source.names)
     what = f"{source.dataset.name} {source.split}: ingesting"
     last = time.monotonic()
-    for count, name in enumerate(progress.track(source.names[done:], what, total, done), start=done + 1):
+    for count, name in enumerate(progress.track(source.names[done:], what, total, done, "ingest"), start=done + 1):
         for array, row in zip(arrays, _rows(source, name, plan), strict=True):
             array.append(row)
         if time.monotonic() - last >= JOURNAL_SECONDS or count == total:

@@ -1,9 +1,9 @@
 """A grid of runs: plan every cell, skip what is done, hand the rest to an executor, say at the end what failed."""
 
 import os
-import sys
 from collections.abc import Sequence
 
+from benchmark import display
 from benchmark.atomic import remove_litter
 from benchmark.cells import Cell
 from benchmark.executor_options import Options
@@ -32,10 +32,12 @@ def sweep(cells: Sequence[Cell], places: Places, executor: Options) -> list[Cell
     waiting = planner.groups([cell for cell in cells if cell.label not in results])
     if waiting and not os.access(places.output / "records", os.W_OK):
         raise UserError(f"{places.output}: cannot be written; name another folder with --output or change its rights")
-    for group in make(executor).run(waiting, places) if waiting else ():
-        for result in group:
-            results[result.cell.label] = result
-            print(f"[{len(results)}/{len(cells)}] {result.cell.title}: {result.outcome}", file=sys.stderr, flush=True)
+    if waiting:
+        chosen = make(executor)
+        with display.shown(len(cells), list(results.values())) as shown:
+            for ended in chosen.run(waiting, places):
+                results |= {result.cell.label: result for result in ended}
+                shown.ended(ended)
     _remove_litter(places)
     return [results[cell.label] for cell in cells]
 

@@ -1,8 +1,9 @@
 """One group after another, in this process."""
 
-import sys
 from collections.abc import Iterator, Sequence
 
+from benchmark import progress
+from benchmark.cells import title
 from benchmark.executor_options import Inline
 from benchmark.executors import Group
 from benchmark.executors.threads import use_threads
@@ -20,5 +21,5 @@ class InlineExecutor:
         """The results of each group, in their order."""
         use_threads(self.options.threads)
         for group in groups:
-            print(f"running {', '.join(cell.title for cell in group)}", file=sys.stderr, flush=True)
+            progress.begin(title(group))
             yield work(group, places)

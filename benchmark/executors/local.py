@@ -10,11 +10,13 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
+from benchmark import progress
+from benchmark.cells import title
 from benchmark.executor_options import Local
 from benchmark.executors import Group
 from benchmark.executors.threads import use_threads
@@ -69,6 +71,7 @@ class LocalExecutor:
                     if worker.group is None and waiting:
                         worker.group, worker.assists = waiting.pop(), False
                         tried[worker.group] += 1
+                        progress.begin(title(groups[worker.group]))
                         _send(worker, groups, places)
                 for worker in workers:
                     number = _to_assist(worker, workers)
@@ -81,10 +84,10 @@ class LocalExecutor:
                     number = worker.running
                     if worker.group is None or worker.pipe not in ready:
                         continue
-                    worker.group = None
                     try:
-                        results = worker.pipe.recv()
+                        results = _receive(worker, groups)
                     except (EOFError, ConnectionResetError):
+                        worker.group = None
                         worker.process.join()
                         workers[place] = self._start(worker.gpu)
                         workers[place].assisted = worker.assisted
@@ -95,7 +98,7 @@ class LocalExecutor:
                             continue
                         died = _died(worker.process, tried[number])
                         results = [failed(cell, died, places) for cell in groups[number]]
-                    if number is not None:
+                    if number is not None and worker.group is None:
                         yield results
         finally:
             _end(workers)
@@ -103,7 +106,7 @@ class LocalExecutor:
     def _start(self, gpu: str | None) -> Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, gpu, self.threads), daemon=True)
+        process = context.Process(target=_serve, args=(theirs, gpu, self.threads, progress.is_heard()), daemon=True)
         # Ctrl-C in a terminal goes to all; workers inherit this and are ended by this process. Starting the tracker,
         # which comes with the first child, would unblock it.
         resource_tracker.ensure_running()
@@ -130,8 +133,19 @@ def _send(worker: Worker, groups: Sequence[Group], places: Places) -> None:
         worker.pipe.send((assist if worker.assists else work, groups[worker.group], places))
 
 
-def _serve(pipe: Connection, gpu: str | None, threads: int) -> None:
-    """A worker's life: groups in, results out, until the pipe closes."""
+def _receive(worker: Worker, groups: Sequence[Group]) -> list[CellResult]:
+    """What a worker that is done has to give; of one that is at work, a step is passed on."""
+    assert worker.group is not None
+    received = worker.pipe.recv()
+    if isinstance(received, progress.Step):
+        progress.tell(replace(received, group=title(groups[worker.group])))
+        return []
+    worker.group = None
+    return received or []
+
+
+def _serve(pipe: Connection, gpu: str | None, threads: int, is_heard: bool) -> None:
+    """A worker's life: groups in, steps (where somebody hears them) and results out, until the pipe closes."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
@@ -140,7 +154,9 @@ def _serve(pipe: Connection, gpu: str | None, threads: int) -> None:
         signal.signal(signal.SIGTERM, _stop)
         while True:
             do, group, places = pipe.recv()
-            pipe.send(do(group, places))
+            with progress.heard_by(pipe.send if is_heard else None):
+                results = do(group, places)
+            pipe.send(results)
 
 
 def _stop(*_: object) -> None:
