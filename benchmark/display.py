@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 REFRESHES_A_SECOND = 4
+ENDS = {"done": "done", "skipped": "there before", "failed": "failed", "impossible": "impossible"}
+"""Outcomes of cells, and what the table calls them."""
 
 
 class Display(Protocol):
@@ -131,11 +133,8 @@ class LiveTable:
 
     def _totals(self) -> str:
         ended = self.outcomes.total()
-        counts = [
-            f"{self.outcomes[name]} {said}"
-            for name, said in (("done", "done"), ("skipped", "there before"), ("failed", "failed"))
-        ]
-        told = [*counts, f"{self.outcomes['impossible']} impossible", f"{self.total - ended} left"]
+        told = [f"{self.outcomes[name]} {said}" for name, said in ENDS.items() if self.outcomes[name] or name == "done"]
+        told.append(f"{self.total - ended} left")
         elapsed = time.monotonic() - self.start
         if self.run and ended < self.total:
             told.append(f"about {clock(elapsed / self.run * (self.total - ended))} to go")

@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark import configuration, evaluation, training
+from benchmark import configuration, evaluation, progress, training
 from benchmark.bank import Member, Trained
 from benchmark.cells import Cell, cells
 from benchmark.executor_options import Options, parse
 from benchmark.failures import Failure
 from benchmark.feature_arrays import SHARD
 from benchmark.places import Places
+from benchmark.progress import Step
 from benchmark.records import Record, RecordStore
 from benchmark.sweep import sweep
 from encoders.errors import UserError, validate_json
@@ -138,9 +139,13 @@ def test_workers_without_cells_encode_for_those_that_have_some(
 
 def test_local_workers_give_the_records_of_one_process(home: Path, expected: dict[str, Any]) -> None:
     folder = home / "local"
-    results = sweep(asked(), places(folder, home), options("local", "executor.workers=2"))
+    steps: list[Step] = []
+    with progress.heard_by(steps.append):
+        results = sweep(asked(), places(folder, home), options("local", "executor.workers=2"))
     assert [result.outcome for result in results] == ["done", "done"]
     assert contents(folder) == expected
+    seen = {(step.group, step.stage) for step in steps}
+    assert seen >= {(cell.title, stage) for cell in asked() for stage in ("start", "train")}
     again = sweep(asked(), places(folder, home), options("local", "executor.workers=2"))
     assert [result.outcome for result in again] == ["skipped", "skipped"]
     assert not multiprocessing.active_children()
