@@ -16,7 +16,6 @@ from benchmark.stopping import HOW_TO_GO_ON, stoppable
 if TYPE_CHECKING:
     from benchmark.configuration import Request
     from benchmark.places import Places
-    from benchmark.work import CellResult
 
 DEMO = (
     (
@@ -77,30 +76,11 @@ def _run(options: argparse.Namespace) -> int:
         if finished:
             _write_reports(options.output)
     finally:
-        _say_what_failed(results, requests, options)
-    skipped = sum(result.outcome == "skipped" for result in results)
-    print(
-        f"{len(finished)} of {len(results)} cells have records ({skipped} were there before).",
-        file=sys.stderr,
-    )
+        rows = [row for request in requests for row in request.rows]
+        print("\n".join(sweep.outcome_lines(results, rows, vars(options))), file=sys.stderr)
     if finished:
         print(f"Look at {options.output}/leaderboard.csv and {options.output}/leaderboard.tex")
     return USER_ERROR if not finished or any(result.outcome == "failed" for result in results) else 0
-
-
-def _say_what_failed(
-    results: "Sequence[CellResult]", requests: "Sequence[Request]", options: argparse.Namespace
-) -> None:
-    from benchmark import failures
-
-    for result in results:
-        if result.message and result.outcome != "skipped":
-            prefix = "error" if result.outcome == "failed" else result.outcome
-            print(f"{prefix}: {result.cell.title}: {' '.join(result.message.split())}", file=sys.stderr)
-    failed = [result.cell for result in results if result.outcome == "failed"]
-    if failed:
-        rows = [row for request in requests for row in request.rows]
-        print(f"to run what failed alone again: {failures.retry_command(vars(options), rows, failed)}", file=sys.stderr)
 
 
 def _asked(options: argparse.Namespace) -> list[tuple[str, str, str]]:

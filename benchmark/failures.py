@@ -7,7 +7,7 @@ import re
 import shlex
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -60,7 +60,10 @@ def path_of(cell: Cell, output: Path) -> Path:
 
 
 def keep(cell: Cell, error: Exception, output: Path) -> Path:
-    """Write a cell's error record; where it can't be written, the error is still told and no other cell is stopped."""
+    """Write a cell's error record, unless it is there and says the same.
+
+    Where it can't be written, the error is still told and no other cell is stopped.
+    """
     known = explain(error)
     failure = Failure(
         title=cell.title,
@@ -72,8 +75,18 @@ def keep(cell: Cell, error: Exception, output: Path) -> Path:
     )
     path = path_of(cell, output)
     with contextlib.suppress(OSError, ValueError):
-        write_atomically(path, to_json(failure))
+        if not _says_the_same(path, failure):
+            write_atomically(path, to_json(failure))
     return path
+
+
+def _says_the_same(path: Path, failure: Failure) -> bool:
+    """Whether an error record is there that differs in its time alone: a grid meets its impossible cells each time."""
+    try:
+        kept = validate_json(Failure, path.read_bytes(), str(path))
+    except (OSError, UserError):
+        return False
+    return to_json(replace(kept, created=failure.created)) == to_json(failure)
 
 
 def read(output: Path) -> list[Failure]:

@@ -1,15 +1,17 @@
 """A grid of runs: plan every cell, skip what is done, hand the rest to an executor, say at the end what failed."""
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from benchmark import display
+from benchmark import display, failures
 from benchmark.atomic import remove_litter
 from benchmark.cells import Cell
 from benchmark.executor_options import Options
 from benchmark.executors import make
 from benchmark.places import Places
 from benchmark.planning import Planned, Planner
+from benchmark.rows import Row
 from benchmark.work import CellResult, impossible, skipped
 from encoders.errors import UserError
 
@@ -40,6 +42,26 @@ def sweep(cells: Sequence[Cell], places: Places, executor: Options) -> list[Cell
                 shown.ended(ended)
     _remove_litter(places)
     return [results[cell.label] for cell in cells]
+
+
+def outcome_lines(results: Sequence[CellResult], rows: Sequence[Row], options: Mapping[str, object]) -> list[str]:
+    """What is said at the end: each cell without a record and why, and the command that runs only what failed.
+
+    Args:
+        rows: that were asked for, with `options` of the command line.
+    """
+    names = {"failed": "error", "impossible": "impossible"}
+    said = [
+        f"{names[result.outcome]}: {result.cell.title}: {' '.join(result.message.split())}"
+        for result in results
+        if result.outcome in names
+    ]
+    failed = [result.cell for result in results if result.outcome == "failed"]
+    if failed:
+        said.append(f"to run what failed alone again: {failures.retry_command(options, rows, failed)}")
+    ended = Counter(result.outcome for result in results)
+    there = ended["done"] + ended["skipped"]
+    return [*said, f"{there} of {len(results)} cells have records ({ended['skipped']} were there before)."]
 
 
 def _remove_litter(places: Places) -> None:
