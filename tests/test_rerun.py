@@ -82,7 +82,7 @@ def test_a_key_is_looked_for_in_the_output_folder(home: Path, at: Places, capsys
     assert evaluate.main(["rerun", key, "--output", str(at.output), "--device", "cpu"]) == 0
     assert "the same run, metrics and predictions" in capsys.readouterr().out
     assert evaluate.main(["rerun", "0" * 16, "--output", str(at.output)]) == 2
-    assert "cannot be read (No such file" in capsys.readouterr().err
+    assert "no such record" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("given", ["nowhere/records/0000.json", "0000"])
