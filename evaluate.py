@@ -205,6 +205,23 @@ def _rerun(options: argparse.Namespace) -> int:
     return 0 if found.same else USER_ERROR
 
 
+def _anchors(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from benchmark import anchors
+    from reports.console import print_found
+
+    given = anchors.read(Path(options.anchors) if options.anchors else anchors.FILE)
+    found = anchors.measure(given, _places(options), options.device, options.executor or "inline")
+    print_found("", anchors.HEADER, [one.row() for one in found.ran])
+    for one in found.ran:
+        print(f"{one.anchor.title}: {one.anchor.source} ({one.anchor.url}); {one.anchor.differs}.")
+    lacking = [[one.anchor.title, one.why] for one in found.measured if one.ours is None]
+    print_found("", anchors.MISSING_HEADER, lacking)
+    print(found.summary)
+    return found.code
+
+
 def _compose(options: argparse.Namespace, encoders: str, dataset: str, probe: str | None, protocol: str) -> "Request":
     from benchmark import configuration
 
@@ -266,6 +283,7 @@ CALLS = {
     "cache": _cache,
     "verify": _verify,
     "rerun": _rerun,
+    "anchors": _anchors,
     "fetch": _fetch,
     "profile": _profile,
 }

@@ -119,6 +119,13 @@ def _rerun_options(rerun: Parser) -> None:
     _place_options(rerun)
 
 
+def _anchors_options(anchors: Parser) -> None:
+    anchors.add_argument("--anchors", metavar="FILE", help="a file of your own like configs/anchors.yaml")
+    anchors.add_argument("--device", metavar="NAME", help="auto, cpu or cuda (default: auto)")
+    anchors.add_argument("--executor", metavar="NAME", help="inline, local, slurm or ray (default: inline)")
+    _place_options(anchors)
+
+
 def _grid_options(run: Parser) -> None:
     run.add_argument("--encoder", metavar="A,B-gw", help="encoders, or rows ENCODER-FUSION; see `list encoders`")
     run.add_argument("--dataset", metavar="NAME,...", help="datasets, or classification, segmentation, all")
@@ -163,6 +170,7 @@ COMMANDS = {
     "cache": Command("list, clear or verify stored features", _cache_options),
     "verify": Command("check every record of results folders, and what can't be compared", _verify_options),
     "rerun": Command("repeat one record's cell elsewhere and compare, changing nothing", _rerun_options),
+    "anchors": Command("measure cells that have published values, and say inside or outside", _anchors_options),
     "fetch": Command("download weights and datasets, checked; or write made-up data", _fetch_options),
     "profile": Command("measure how fast samples are read, against the geobench package", _profile_options),
 }
