@@ -104,8 +104,17 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from benchmark.records import RecordStore
+    from reports import reproduction
+
     _write_reports(options.output)
     print(f"Look at {options.output}/leaderboard.csv and {options.output}/leaderboard.tex")
+    if options.reproduce:
+        folder = Path(options.output)
+        _, text, table = reproduction.write(RecordStore(folder), options.reproduce, folder)
+        print(f"Beside the paper's cells: {text} and {table}")
     return 0
 
 

@@ -67,6 +67,7 @@ def _list_options(listing: Parser) -> None:
 
 def _report_options(report: Parser) -> None:
     report.add_argument("--output", default="results", metavar="DIR", help="results folder (default: results)")
+    report.add_argument("--reproduce", metavar="NAME", help="also set our records beside a paper's cells: satdifuser")
 
 
 def _preview_options(preview: Parser) -> None:
