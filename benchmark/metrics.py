@@ -96,8 +96,9 @@ def segmentation_metrics(confusion: Array, no_data: int | None) -> dict[str, flo
         raise ValueError(f"a confusion matrix is square, got {confusion.shape}")
     if not confusion.any():
         raise UserError("there is no pixel to score; check that the split holds images")
+    every, labelled = class_counts(confusion, None), class_counts(confusion, no_data)
     metrics = {
-        name: float(from_counts(name, class_counts(confusion, no_data if name == "miou_labelled" else None)))
+        name: float(from_counts(name, labelled if name == "miou_labelled" else every))
         for name in HEADLINES
         if name not in ("accuracy", "f1_micro")
     }

@@ -20,6 +20,8 @@ from benchmark.counts import Array
 _HEADER = {(1, 0): (2, np.lib.format.read_array_header_1_0), (2, 0): (4, np.lib.format.read_array_header_2_0)}
 """By format version: bytes of the header's length, and who reads it."""
 _HEADERS_KEPT = 1024
+LOCAL_HEADER, ENCRYPTED = 30, 1
+"""Of the zip format: bytes before a member's name, the last four the lengths of name and extra field; a flag."""
 _DAMAGE = (
     EOFError, MemoryError, OSError, RuntimeError, ValueError, BadZipFile, struct.error, tokenize.TokenError, zlib.error
 )  # fmt: skip
@@ -46,18 +48,24 @@ def read(content: bytes, most: float) -> dict[str, Array]:
             members = held.infolist()
             claimed = sum(member.file_size for member in members)
             if claimed <= most:
-                return {member.filename.removesuffix(".npy"): _array(_unpacked(held, member)) for member in members}
+                return {member.filename.removesuffix(".npy"): _array(_unpacked(content, member)) for member in members}
     except _DAMAGE as error:
         raise ValueError(f"no .npz file of plain arrays ({error})") from None
     raise ValueError(f"unpacks to {_size(claimed)}, where what its record counts takes no more than {_size(most)}")
 
 
-def _unpacked(held: ZipFile, member: ZipInfo) -> bytes:
-    if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+def _unpacked(content: bytes, member: ZipInfo) -> bytes:
+    """A member's bytes, as many as it says and no more inflated, however many it holds."""
+    if member.flag_bits & ENCRYPTED or member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
         raise ValueError("packed in another way than numpy does")
-    with held.open(member) as stored:
-        # A size given bounds what is inflated; without one a member that lies about its own is inflated whole.
-        return stored.read(member.file_size + 1)
+    name, extra = struct.unpack_from("<HH", content, member.header_offset + LOCAL_HEADER - 4)
+    start = member.header_offset + LOCAL_HEADER + name + extra
+    stored = content[start : start + member.compress_size]
+    if member.compress_type == ZIP_DEFLATED:
+        stored = zlib.decompressobj(-zlib.MAX_WBITS).decompress(stored, member.file_size + 1)
+    if len(stored) != member.file_size or zlib.crc32(stored) != member.CRC:
+        raise ValueError(f"{member.filename} is damaged")
+    return stored
 
 
 def _array(stored: bytes) -> Array:
