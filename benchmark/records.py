@@ -15,6 +15,7 @@ from typing import Literal
 from filelock import FileLock
 
 from benchmark.atomic import write_atomically
+from benchmark.packed import Packed
 from encoders.errors import UserError, strict, to_json, validate_json
 
 SCHEMA = 3
@@ -110,7 +111,7 @@ class Score:
     chosen: dict[str, float]
     interval: Interval
     resamples: str
-    group_counts: list[list[list[float]]]
+    group_counts: Packed
     confusion: list[list[int]] | list[list[list[int]]]
     calibration: list[list[float]]
     n_groups: int

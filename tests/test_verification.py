@@ -15,6 +15,7 @@ import pytest
 
 import evaluate
 from benchmark import verification
+from benchmark.packed import unpack
 from benchmark.records import Record, RecordStore
 from benchmark.verification import Problem, verify
 from encoders.errors import to_json
@@ -51,9 +52,11 @@ def record_of(store: RecordStore) -> Record:
 
 
 def edit(store: RecordStore, change: Callable[[Plain], object]) -> None:
-    """Change the record's JSON, as an editor would."""
+    """Change the record's JSON, as an editor would who has unpacked it."""
     (path,) = (store.folder / "records").glob("*.json")
     plain = json.loads(path.read_text())
+    if isinstance(counts := plain["score"]["group_counts"], dict):
+        plain["score"]["group_counts"] = unpack(counts)
     change(plain)
     path.write_text(json.dumps(plain))
 
