@@ -16,6 +16,7 @@ from benchmark.stopping import HOW_TO_GO_ON, stoppable
 if TYPE_CHECKING:
     from benchmark.configuration import Request
     from benchmark.places import Places
+    from benchmark.records import Record
 
 DEMO = (
     (
@@ -27,6 +28,7 @@ DEMO = (
 )
 """Rows, dataset and protocol of the bundled samples: the protocol runs on a CPU in a minute."""
 FROZEN = "frozen"
+RESULTS = "results"
 USER_ERROR = 2
 CTRL_C = 130
 
@@ -74,7 +76,7 @@ def _run(options: argparse.Namespace) -> int:
     finished = [result for result in results if result.outcome in ("done", "skipped")]
     try:
         if finished:
-            _write_reports(options.output)
+            _write_reports(options.output, [options.output])
     finally:
         rows = [row for request in requests for row in request.rows]
         print("\n".join(sweep.outcome_lines(results, rows, vars(options))), file=sys.stderr)
@@ -106,14 +108,14 @@ def _list(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from benchmark.records import RecordStore
     from reports import reproduction
 
-    _write_reports(options.output)
-    print(f"Look at {options.output}/leaderboard.csv and {options.output}/leaderboard.tex")
+    folders = options.folders or [options.output or RESULTS]
+    output = options.output or (folders[0] if len(folders) == 1 else RESULTS)
+    records = _write_reports(output, folders)
+    print(f"Look at {output}/leaderboard.csv and {output}/leaderboard.tex")
     if options.reproduce:
-        folder = Path(options.output)
-        _, text, table = reproduction.write(RecordStore(folder), options.reproduce, folder)
+        _, text, table = reproduction.write(records, options.reproduce, Path(output))
         print(f"Beside the paper's cells: {text} and {table}")
     return 0
 
@@ -269,18 +271,21 @@ def _places(options: argparse.Namespace) -> "Places":
     )
 
 
-def _write_reports(output: str) -> None:
+def _write_reports(output: str, folders: Sequence[str]) -> "Sequence[Record]":
     from pathlib import Path
 
     from benchmark.records import RecordStore
-    from reports import console, leaderboard
+    from reports import console, derived, leaderboard
+    from reports.merging import merge
+    from reports.tables import tables
 
-    store = RecordStore(Path(output))
     # Of two sweeps into one folder, the one that ends last must not write what it read before the other's last record.
-    with store.alone():
-        records = list(store)
-        leaderboard.write(records, Path(output))
-    console.print_leaderboard(records)
+    with RecordStore(Path(output)).alone():
+        merged = merge([Path(folder) for folder in folders])
+        found = tables(merged.records, merged.absences)
+        leaderboard.write(merged.records, Path(output), found)
+    console.print_tables(derived.main(found))
+    return merged.records
 
 
 CALLS = {

@@ -18,8 +18,9 @@ from benchmark.executor_options import Options
 from benchmark.inputs import ImpossibleError, Track
 from benchmark.over_seeds import OverSeeds, over_seeds
 from benchmark.places import Places
+from benchmark.planning import Planner
 from benchmark.records import RecordStore
-from benchmark.work import CellResult, recorded
+from benchmark.work import CellResult
 from encoders import checkpoints
 from encoders.errors import UserError, strict, validate
 
@@ -215,7 +216,7 @@ def _measured(anchor: Anchor, result: CellResult, places: Places) -> Measured:
     if result.outcome not in ("done", "skipped"):
         return Measured(anchor, None, result.message, failed=result.outcome == "failed")
     store = RecordStore(places.output)
-    records = [store.read(run.key) for run in recorded(result.cell, places)]
+    records = [store.read(run.key) for run in Planner(places).plan(result.cell).runs]
     return Measured(anchor, over_seeds(records, anchor.metric))
 
 

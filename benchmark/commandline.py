@@ -66,7 +66,8 @@ def _list_options(listing: Parser) -> None:
 
 
 def _report_options(report: Parser) -> None:
-    report.add_argument("--output", default="results", metavar="DIR", help="results folder (default: results)")
+    report.add_argument("folders", nargs="*", metavar="DIR", help="results folders to merge (default: --output)")
+    report.add_argument("--output", metavar="DIR", help="where tables go (default: the one folder, or results)")
     report.add_argument("--reproduce", metavar="NAME", help="also set our records beside a paper's cells: satdifuser")
 
 

@@ -17,9 +17,14 @@ _PIPED_WIDTH = 200
 
 
 def print_leaderboard(records: Iterable[Record], console: Console | None = None) -> None:
-    """Print every comparable set: best bold, second underlined, floors and unranked rows apart."""
+    """Print every comparable set of records."""
+    print_tables(tables(records), console)
+
+
+def print_tables(found: Iterable[Table], console: Console | None = None) -> None:
+    """Print tables: best bold, second underlined, floors and unranked rows apart."""
     console = console or _console()
-    for table in tables(records):
+    for table in found:
         console.print(Text(table.title, style="bold"))
         console.print(_leaderboard(table))
         for line in _footnotes(table):

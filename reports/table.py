@@ -201,15 +201,17 @@ class Table:
 
     @property
     def sections(self) -> dict[str, list[Row]]:
-        """Rows by section, models by what competes where there is more than one such set; empty ones left out."""
+        """Rows by section; models by what competes where that is several sets, those without a rival together."""
+        blocks: dict[str, list[Row]] = {}
+        for row in self.rows:
+            if row.section == "models":
+                blocks.setdefault(block_of(row, self.ranks_within), []).append(row)
         found: dict[str, list[Row]] = {}
-        competing = {block_of(row, self.ranks_within) for row in self.rows if row.section == "models"}
-        for name in SECTIONS:
-            for row in self.rows:
-                if row.section == name:
-                    told = name == "models" and len(competing) > 1
-                    found.setdefault(f"models, {block_of(row, self.ranks_within)}" if told else name, []).append(row)
-        return found
+        for block, rows in blocks.items():
+            name = f"models, {block if len(rows) > 1 else 'without a rival'}" if len(blocks) > 1 else "models"
+            found[name] = [*found.get(name, []), *rows]
+        others = {name: [row for row in self.rows if row.section == name] for name in SECTIONS if name != "models"}
+        return found | {name: rows for name, rows in others.items() if rows}
 
     @property
     def footnotes(self) -> list[str]:

@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 
 from encoders.errors import UserError
-from reports import latex, leaderboard
+from reports import latex, leaderboard, markdown, spreadsheets
 from reports.console import print_leaderboard, print_table
+from reports.latex_text import escape
 from reports.table import letter
 from reports.tables import tables
 from tests.record_factory import RUN, make_record
@@ -23,6 +24,14 @@ THREE = [
     make_record(0.85, encoder="third"),
 ]
 ODD_TITLE = r"A & B 50% of x_1 #2 {c} \d ~e^f $g$ <h> |i| “é” Š ×"
+
+
+def _markdown(records):
+    return markdown.document(leaderboard.sheets(tables(records)))
+
+
+def _latex(records):
+    return latex.document(leaderboard.sheets(tables(records)))
 
 
 def _marks(records):
@@ -64,9 +73,9 @@ def test_footnotes_name_metric_and_groups_of_each_dataset():
 
 
 def test_a_column_for_fusion_is_there_only_if_something_is_fused():
-    assert "fusion" not in leaderboard.markdown(THREE)
-    assert "| gw " in leaderboard.markdown([make_record(fusion="gw")])
-    assert "& gw &" in latex.document(tables([make_record(fusion="gw")]))
+    assert "Fuser" not in _markdown(THREE)
+    assert "| GW " in _markdown([make_record(fusion="gw")])
+    assert "& GW &" in _latex([make_record(fusion="gw")])
     assert " gw " in _console([make_record(fusion="gw")])
 
 
@@ -91,18 +100,18 @@ def test_random_weights_floors_and_controls_are_listed_apart_and_never_win(winne
     assert marks["winner"] == {"m-eurosat": ""}
     assert marks["best"] == {"m-eurosat": "best"}
     assert ("winner", section) in _rows(records)
-    body = latex.document(tables(records))
+    body = _latex(records)
     assert "\\textbf{99.0}" not in body
     assert "underline{99.0}" not in body
-    assert "**99.0**" not in leaderboard.markdown(records)
+    assert "**99.0**" not in _markdown(records)
 
 
 def test_one_unranked_cell_keeps_its_row_but_not_its_mark():
     records = [*THREE, make_record(0.99, encoder="best", dataset="m-so2sat", ranked=False),
                make_record(0.5, encoder="third", dataset="m-so2sat")]  # fmt: skip
     assert _marks(records)["best"] == {"m-eurosat": "best", "m-so2sat": ""}
-    assert "99.0†" in leaderboard.markdown(records)
-    assert r"99.0\textsuperscript{$\dagger$}" in latex.document(tables(records))
+    assert "99.0<sup>†</sup>" in _markdown(records)
+    assert r"99.0\textsuperscript{$\dagger$}" in _latex(records)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +131,7 @@ def test_one_unranked_cell_keeps_its_row_but_not_its_mark():
 def test_incomparable_records_never_share_a_table(other):
     records = [make_record(0.9), make_record(0.8, encoder="dofa", **other)]
     assert [len(table.rows) for table in tables(records)] == [1, 1]
-    assert leaderboard.wide(records)["table"].tolist() == [1, 2]
+    assert spreadsheets.wide(tables(records))["table"].tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("other", [{"data": {"test": "9999"}}, {"metric": "f1_micro"}])
@@ -167,7 +176,7 @@ def test_seeds_are_averaged_and_a_record_given_twice_counts_once():
     cell = table.rows[0].cells["m-eurosat"]
     assert (cell.value, cell.seeds) == (pytest.approx(0.85), 2)
     assert (cell.low, cell.high) == (pytest.approx(0.83), pytest.approx(0.87))
-    assert len(leaderboard.tidy(records)) == 2
+    assert len(spreadsheets.tidy(records)) == 2
 
 
 def test_rows_with_every_dataset_come_before_rows_with_gaps():
@@ -178,15 +187,15 @@ def test_rows_with_every_dataset_come_before_rows_with_gaps():
 
 def test_a_cell_that_was_not_run_shows_two_dashes():
     records = [*THREE[:2], make_record(0.5, encoder="best", dataset="m-so2sat")]
-    assert re.search(r"SECOND +\| .* -- \|", leaderboard.markdown(records))
-    assert re.search(r"SECOND & -- & 90", latex.document(tables(records)))
+    assert re.search(r"SECOND +\| .* -- \|", _markdown(records))
+    assert re.search(r"SECOND & -- & \\underline", _latex(records))
     assert "--" in _console(records)
 
 
 def test_an_interval_that_could_not_be_made_is_not_printed():
     records = [make_record(0.9, half_width=0.0)]
-    assert "\\pm$0.0" not in latex.document(tables(records))
-    assert "[90.0" not in leaderboard.markdown(records)
+    assert "\\pm$0.0" not in _latex(records)
+    assert "[90.0" not in _markdown(records)
 
 
 def test_flags_become_lettered_notes():
@@ -209,7 +218,7 @@ def test_tidy_and_wide_agree(tmp_path):
 
 
 def test_tidy_names_random_weights_and_shortens_hashes():
-    frame = leaderboard.tidy([make_record(), make_record(encoder="x", weights={"random": "1"}, ranked=True)])
+    frame = spreadsheets.tidy([make_record(), make_record(encoder="x", weights={"random": "1"}, ranked=True)])
     assert set(zip(frame["weights"], frame["ranked"], strict=True)) == {("abababab", True), ("random", False)}
 
 
@@ -240,14 +249,14 @@ def test_writing_twice_gives_the_same_bytes_in_any_order_of_records(tmp_path):
 
 
 def test_latex_escapes_every_special_character():
-    assert latex.escape("a & b % c_d # $ { } \\ ~ ^") == (
+    assert escape("a & b % c_d # $ { } \\ ~ ^") == (
         r"a \& b \% c\_d \# \$ \{ \} \textbackslash{} \textasciitilde{} \textasciicircum{}"
     )
-    assert latex.escape("é Å ï 卫星\n\tx\x00") == r"\'{e} \r{A} \"{\i{}} ?? x"
+    assert escape("é Å ï 卫星\n\tx\x00") == r"\'{e} \r{A} \"{\i{}} ?? x"
 
 
 def test_markdown_escapes_what_would_break_a_table():
-    text = leaderboard.markdown([make_record(title="a|b *c* <d>")])
+    text = _markdown([make_record(title="a|b *c* <d>")])
     assert r"a\|b \*c\* \<d\>" in text
 
 

@@ -1,0 +1,129 @@
+"""Costs, label fractions and band names as sheets: what stands beside a leaderboard and is never ranked."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from reports import paper
+from reports.derived import Curve, Difference, Point
+from reports.sheet import Ink, Sheet, count, grid, kind
+from reports.table import Efficiency, Row, Table
+
+
+def of_costs(tables: Sequence[Table]) -> list[Sheet]:
+    """What rows cost: a sheet a table and device, for seconds of different devices don't compare."""
+    sheets: list[Sheet] = []
+    for table in tables:
+        costed = [(row, row.efficiency) for row in table.rows if row.efficiency]
+        for device in sorted({cost.device for _, cost in costed}):
+            lines = tuple(_cost_line(row, cost, table) for row, cost in costed if cost.device == device)
+            names = ["Frozen", "Trained", "GFLOPs", "Images/s", "Memory", "Features", "Grid", "Seconds"]
+            labels = ["Encoder", *(["Fuser"] if table.has_fusion else [])]
+            sheets.append(
+                Sheet(
+                    name=f"costs-{len(sheets) + 1}",
+                    title=f"{kind(table)}, what it costs on {device}: {table.title}",
+                    head=tuple(Ink(name) for name in [*labels, *names, "Licence", "Overlap"]),
+                    labels=len(labels),
+                    body=(("", lines),),
+                    lines=(COSTS,),
+                )
+            )
+    return sheets
+
+
+COSTS = (
+    "Frozen, Trained: parameters; GFLOPs and Images/s: of the frozen part, a multiplication and an addition counted as "
+    "two operations; Memory: the highest of a cell; Features: bytes an image of what is trained on; Grid: side of the "
+    "finest feature map, in cells; Seconds: a cell, extraction and training. Means over a row's datasets. Overlap: "
+    "datasets whose imagery the pre-training data may hold."
+)
+
+
+def _cost_line(row: Row, cost: Efficiency, table: Table) -> tuple[Ink, ...]:
+    speed = "--" if cost.images_per_second is None else f"{cost.images_per_second:.3g}"
+    texts = [
+        row.title + (" (random weights)" if row.random else ""),
+        *([paper.FUSERS.get(row.fusion, row.fusion)] if table.has_fusion else []),
+        count(cost.frozen_parameters),
+        count(cost.trained_parameters),
+        f"{cost.gflops:.3g}",
+        speed,
+        f"{count(cost.peak_memory_bytes)}B",
+        f"{count(cost.feature_bytes_per_image)}B",
+        grid(cost),
+        f"{cost.seconds:.3g}",
+        row.licence,
+        ", ".join(row.overlap) or "none known",
+    ]
+    return tuple(Ink(text) for text in texts)
+
+
+def of_curves(curves: Sequence[Curve]) -> list[Sheet]:
+    """Label fractions: a sheet a set of comparable curves, a section a dataset."""
+    sheets: list[Sheet] = []
+    for (settings, origin), found in groupby(
+        sorted(curves, key=lambda curve: (curve.settings, curve.origin)), lambda curve: (curve.settings, curve.origin)
+    ):
+        own = list(found)
+        fractions = sorted({point.fraction for curve in own for point in curve.points})
+        fused = any(curve.fusion != "none" for curve in own)
+        body = [
+            (dataset, tuple(_curve_line(curve, fractions, fused) for curve in of_dataset))
+            for dataset, of_dataset in groupby(own, lambda curve: curve.dataset)
+        ]
+        s = dict(settings)
+        drawn = "stratified draws of our own" if origin == "ours" else "GEO-Bench's one draw"
+        sheets.append(
+            Sheet(
+                name=f"fractions-{len(sheets) + 1}",
+                title=f"Label fractions, {drawn}: {s['probe']} probe, protocol {s['protocol']} "
+                f"({s['protocol_hash']}), {s['bands']} bands, {s['band_names']} band names",
+                head=(Ink("Encoder"), *([Ink("Fuser")] if fused else []), *(Ink(f"{100 * f:g}%") for f in fractions)),
+                labels=1 + fused,
+                body=tuple(body),
+                lines=("Percent of the headline metric: mean ± deviation over draws and seeds. Never ranked.",),
+            )
+        )
+    return sheets
+
+
+def _curve_line(curve: Curve, fractions: list[float], fused: bool) -> tuple[Ink, ...]:
+    points = {point.fraction: point for point in curve.points}
+    labels = [Ink(curve.title), *([Ink(paper.FUSERS.get(curve.fusion, curve.fusion))] if fused else [])]
+    return (*labels, *(_point(points[one]) if one in points else Ink("--") for one in fractions))
+
+
+def _point(point: Point) -> Ink:
+    mean, std, draws = 100 * point.mean, 100 * point.std, point.draws
+    return Ink(f"{mean:.1f} ± {std:.1f}" if draws > 1 else f"{mean:.1f}")
+
+
+def of_differences(differences: Sequence[Difference]) -> list[Sheet]:
+    """Corrected minus stored band names: a sheet a set of comparable records."""
+    sheets: list[Sheet] = []
+    for settings, found in groupby(sorted(differences, key=lambda one: one.settings), lambda one: one.settings):
+        own = list(found)
+        datasets = paper.in_order({one.dataset for one in own})
+        s = dict(settings)
+        lines = []
+        for title, fusion in dict.fromkeys((one.title, one.fusion) for one in own):
+            here = {one.dataset: one for one in own if (one.title, one.fusion) == (title, fusion)}
+            cells = [_difference(here[name]) if name in here else Ink("--") for name in datasets]
+            lines.append((Ink(title), Ink(paper.FUSERS.get(fusion, fusion)), *cells))
+        sheets.append(
+            Sheet(
+                name=f"bands-{len(sheets) + 1}",
+                title=f"Corrected minus stored band names, in points: {s['task']}, {s['probe']} probe, protocol "
+                f"{s['protocol']} ({s['protocol_hash']}), {s['bands']} bands, {s['partition']} partition",
+                head=tuple(Ink(name) for name in ["Encoder", "Fuser", *datasets]),
+                labels=2,
+                body=(("", tuple(lines)),),
+                lines=("Interval: 95% paired bootstrap over test groups.",),
+            )
+        )
+    return sheets
+
+
+def _difference(one: Difference) -> Ink:
+    interval = (100 * one.low, 100 * one.high) if one.low < one.high else None
+    return Ink(f"{100 * one.value:+.1f}", interval=interval)

@@ -1,0 +1,145 @@
+"""A table ready to print, in words and marks: the same for Markdown and LaTeX, which only dress it."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from reports import paper
+from reports.marks import WITHOUT
+from reports.placed import Placed, place
+from reports.table import NOT_RANKED, Cell, Efficiency, Row, Table
+
+MISSING = {"not run": "--", "failed": "failed", "impossible": "n/a"}
+
+
+@dataclass(frozen=True)
+class Ink:
+    """What is printed in one place.
+
+    Attributes:
+        notes: raised after it.
+        interval: (low, high) in the text's unit.
+    """
+
+    text: str
+    style: Literal["best", "second", ""] = ""
+    notes: str = ""
+    interval: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table.
+
+    Attributes:
+        name: for references, unique in a document.
+        head: of each column; the first `labels` hold text.
+        body: rows by section; no heading for one without a name.
+        lines: sentences under it; notes: (mark, sentence) after them.
+    """
+
+    name: str
+    title: str
+    head: tuple[Ink, ...]
+    labels: int
+    body: tuple[tuple[str, tuple[tuple[Ink, ...], ...]], ...]
+    lines: tuple[str, ...] = ()
+    notes: tuple[tuple[str, str], ...] = field(default=())
+
+
+def kind(table: Table) -> str:
+    """What a table is called for short."""
+    if table.settings["task"] == "segmentation":
+        return "Segmentation"
+    if table.settings["features"]:
+        return "FUSED"
+    return {"linear": "LP", "knn": "kNN"}.get(table.settings["probe"], table.settings["probe"])
+
+
+def of_table(table: Table, number: int) -> Sheet:
+    """A leaderboard, or an ablation of fusers."""
+    sections = table.sections
+    rows = [row for found in sections.values() for row in found]
+    placed = place(table, rows)
+    aggregates = [name for name in table.aggregates if not name.endswith(WITHOUT)]
+    head = [Ink("Encoder"), *([Ink("Fuser")] if table.has_fusion else [])]
+    head += [Ink(column, notes=placed.columns[column]) for column in table.columns]
+    head += [Ink(name) for name in aggregates] + [Ink("Trained"), Ink("GFLOPs"), Ink("Grid")]
+    positions = {id(row): position for position, row in enumerate(rows)}
+    body = tuple(
+        ("" if section == "models" else section,
+         tuple(_line(row, positions[id(row)], table, placed, aggregates) for row in found))
+        for section, found in sections.items()
+    )  # fmt: skip
+    ablation = table.ranks_within == "encoder"
+    title = f"{kind(table)}{', fusers within each encoder' if ablation else ''}: {table.title}"
+    name = "ablation" if ablation else kind(table).lower()
+    return Sheet(
+        name=f"{name}-{number}",
+        title=title,
+        head=tuple(head),
+        labels=1 + table.has_fusion,
+        body=body,
+        lines=(*table.footnotes, *_explanations(table)),
+        notes=(*([("†", NOT_RANKED)] if table.has_unranked else []), *placed.lines),
+    )
+
+
+def _explanations(table: Table) -> list[str]:
+    lines = ["Trained: parameters of the probe or decoder; GFLOPs: of the frozen part on one image; "
+             "Grid: side of its finest feature map, in cells."]  # fmt: skip
+    if any(name.endswith(WITHOUT) for name in table.aggregates):
+        lines.append(f"Behind a slash: without {paper.LEAKY}, whose train and test images share fields.")
+    absent = {missing.kind for row in table.rows for missing in row.missing.values()}
+    if absent:
+        lines.append("; ".join(f"{MISSING[one]}: {one}" for one in MISSING if one in absent) + ".")
+    licences: dict[str, list[str]] = {}
+    for row in table.rows:
+        if "NC" in row.licence.split("-"):
+            licences.setdefault(row.licence, []).append(row.title)
+    lines += [f"Weights under {name}: {', '.join(dict.fromkeys(titles))}." for name, titles in licences.items()]
+    return lines
+
+
+def _line(row: Row, position: int, table: Table, placed: Placed, aggregates: list[str]) -> tuple[Ink, ...]:
+    title = row.title + (" (random weights)" if row.random else "")
+    labels = [Ink(title, notes=placed.rows[position])]
+    labels += [Ink(paper.FUSERS.get(row.fusion, row.fusion))] if table.has_fusion else []
+    cells = [
+        _cell(row.cells[column], placed.at(position, column))
+        if column in row.cells
+        else Ink(MISSING[row.missing[column].kind])
+        for column in table.columns
+    ]
+    return (*labels, *cells, *(_aggregate(row, name) for name in aggregates), *_costs(row.efficiency))
+
+
+def _cell(cell: Cell, notes: str) -> Ink:
+    marks = [*([] if cell.ranked else ["†"]), *(["≈"] if cell.tied else []), *([notes] if notes else [])]
+    interval = (100 * cell.low, 100 * cell.high) if cell.has_interval else None
+    return Ink(cell.percent, cell.mark, ",".join(marks), interval)
+
+
+def _aggregate(row: Row, name: str) -> Ink:
+    found = [row.aggregates[one] for one in (name, name + WITHOUT) if one in row.aggregates]
+    if not found:
+        return Ink("")
+    return Ink("/".join(f"{one.value:.2f}" for one in found), notes="" if all(one.is_whole for one in found) else "*")
+
+
+def _costs(cost: Efficiency | None) -> tuple[Ink, ...]:
+    if cost is None:
+        return (Ink(""), Ink(""), Ink(""))
+    return Ink(count(cost.trained_parameters)), Ink(f"{cost.gflops:.3g}"), Ink(grid(cost))
+
+
+def grid(cost: Efficiency) -> str:
+    low, high = cost.finest_grid
+    return f"{low}" if low == high else f"{low}–{high}"
+
+
+def count(number: float) -> str:
+    """A count with three digits: 7.69k, 10.9M, 1.2G."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{unit}"
+    return f"{number:.0f}"

@@ -1,0 +1,163 @@
+"""Tables for a spreadsheet or a script: tidy (a row a record), wide (a row an encoder), tests, costs."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pandas as pd
+
+from benchmark.records import Record
+from reports.table import Row, Table
+from reports.tables import has_random_weights
+
+Frame = pd.DataFrame
+
+
+def tidy(records: Iterable[Record]) -> Frame:
+    """One row a record, by dataset, probe and encoder; scores are fractions in [0, 1]."""
+    distinct = {record.key: record for record in records}.values()
+    frame = Frame([_tidy_row(record) for record in distinct])
+    order = ["task", "dataset", "protocol", "bands", "probe", "encoder", "fusion", "seed", "key"]
+    return frame.sort_values(order, ignore_index=True) if len(frame) else frame
+
+
+def wide(tables: Sequence[Table]) -> Frame:
+    """A row a table and encoder, a column a dataset: mean headline metric as a fraction, NaN if there is none.
+
+    Behind the datasets: deviation over seeds, interval, rank interval, reason where a number is missing, aggregates.
+    """
+    rows = [
+        {
+            "table": number,
+            **table.settings,
+            "section": row.section,
+            "title": row.title,
+            "encoder": row.encoder,
+            "fusion": row.fusion,
+            **{column: cell.value for column, cell in row.cells.items()},
+            **_beside(row),
+        }
+        for number, table in enumerate(tables, start=1)
+        for row in table.rows
+    ]
+    columns = list(dict.fromkeys(column for table in tables for column in table.columns))
+    keys = dict.fromkeys(key for row in rows for key in row)
+    fixed = [name for name in keys if name not in columns and ": " not in name]
+    beside = sorted(name for name in keys if ": " in name and name not in columns)
+    return Frame(rows, columns=[*fixed, *columns, *beside])
+
+
+def _beside(row: Row) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for column, cell in row.cells.items():
+        found |= {f"{column}: low": cell.low, f"{column}: high": cell.high, f"{column}: seeds": cell.seeds}
+        found |= {f"{column}: std": cell.std} if cell.seeds > 1 else {}
+        if cell.ranks:
+            found |= {f"{column}: rank low": cell.ranks[0], f"{column}: rank high": cell.ranks[1]}
+        if cell.mark or cell.tied:
+            found[f"{column}: mark"] = cell.mark + (" tied" if cell.tied else "")
+    for column, missing in row.missing.items():
+        found[f"{column}: missing"] = f"{missing.kind}: {missing.why}" if missing.why else missing.kind
+    for name, one in row.aggregates.items():
+        found |= {f"all: {name}": one.value, f"all: {name}, datasets": one.datasets}
+    return found
+
+
+def tests(tables: Sequence[Table]) -> Frame:
+    """Every paired test behind a mark, a row each; differences are of fractions."""
+    rows = [
+        {
+            "table": number,
+            "column": test.column,
+            "family": test.family,
+            "better": test.better[0],
+            "better fusion": test.better[1],
+            "worse": test.worse[0],
+            "worse fusion": test.worse[1],
+            "difference": test.difference,
+            "low": test.low,
+            "high": test.high,
+            "p": test.p,
+            "p_holm": test.adjusted,
+            "n_groups": test.groups,
+        }
+        for number, table in enumerate(tables, start=1)
+        for test in table.tests
+    ]
+    return Frame(rows)
+
+
+def _tidy_row(record: Record) -> dict[str, Any]:
+    run, score, cost = record.run, record.score, record.cost
+    return {
+        "title": record.title,
+        "encoder": run.encoder,
+        "rows": " ".join(sorted(record.rows)),
+        "role": record.role,
+        "licence": record.licence,
+        "pretraining_overlap": run.dataset in record.pretraining_overlap,
+        "task": record.task,
+        "dataset": run.dataset,
+        "probe": run.probe,
+        "fusion": run.fusion,
+        "bands": run.bands,
+        "band_names": run.band_names,
+        "missing_bands": " ".join(run.missing_bands),
+        "partition": run.partition,
+        "protocol": run.protocol,
+        "protocol_hash": run.protocol_hash,
+        "seed": run.seed,
+        "metric": score.headline,
+        "value": score.metrics[score.headline],
+        "low": score.interval.low,
+        "high": score.interval.high,
+        "interval": score.interval.method,
+        "validation": score.validation,
+        "chosen": " ".join(f"{name}={value:g}" for name, value in sorted(score.chosen.items())),
+        "other_metrics": " ".join(f"{n}={v:.6g}" for n, v in sorted(score.metrics.items()) if n != score.headline),
+        "n_groups": score.n_groups,
+        "n_train": score.n_train,
+        "n_test": score.n_test,
+        "ranked": record.ranked and not has_random_weights(record),
+        "flags": "; ".join(record.flags),
+        "image_size": run.image_size,
+        "precision": run.precision,
+        "weights": _weights(record),
+        "frozen_parameters": cost.frozen_parameters,
+        "trained_parameters": cost.trained_parameters,
+        "gflops_per_image": cost.flops_per_image / 1e9,
+        "feature_bytes_per_image": cost.feature_bytes_per_image,
+        "finest_grid": cost.finest_grid,
+        "images_per_second": cost.images_per_second,
+        "encode_seconds": cost.encode_seconds,
+        "train_seconds": cost.train_seconds,
+        "peak_memory_bytes": cost.peak_memory_bytes,
+        "device": record.provenance.device,
+        "git_commit": record.provenance.git_commit,
+        "created": record.provenance.created,
+        "key": record.key,
+    }
+
+
+def _weights(record: Record) -> str:
+    if has_random_weights(record):
+        return "random"
+    return " ".join(sha[:8] for _, sha in sorted(record.run.weights.items())) or "none"
+
+
+def _is_value(frame: Frame, name: str) -> bool:
+    return pd.api.types.is_numeric_dtype(frame[name])
+
+
+def csv(frame: Frame) -> str:
+    """CSV whose texts no spreadsheet takes for a formula: those get a leading apostrophe."""
+    inert = frame.copy()
+    for name in inert.columns:
+        if not _is_value(inert, name):
+            inert[name] = [_inert(value) for value in inert[name]]
+    inert.columns = pd.Index([_inert(name) for name in inert.columns])
+    text: str = inert.to_csv(index=False, lineterminator="\n")
+    return text
+
+
+def _inert(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
