@@ -12,7 +12,6 @@ import numpy as np
 from scipy import stats
 
 from benchmark.counts import Array
-from benchmark.statistics import percentiles
 
 ALPHA = 0.05
 """Level of every significance mark, after Holm's correction."""
@@ -38,14 +37,15 @@ class Comparison:
     adjusted: float
 
 
-def p_value(differences: Array) -> float:
-    """Two-sided bootstrap p-value of no difference, from paired differences (S,) of bootstrap samples.
+def p_values(differences: Array) -> list[float]:
+    """Two-sided bootstrap p-values of no difference, from paired differences (P, S) of bootstrap samples.
 
     p = 2 min(1 + #{d <= 0}, 1 + #{d >= 0}) / (S + 1), at most 1: the smallest level at which the percentile interval
     leaves 0 out (Efron and Tibshirani 1993, section 15.4; the 1 added as in Davison and Hinkley 1997, section 4.2).
     """
-    below, above = 1 + int((differences <= 0).sum()), 1 + int((differences >= 0).sum())
-    return min(1.0, 2 * min(below, above) / (len(differences) + 1))
+    below, above = (1 + side.sum(axis=1) for side in (differences <= 0, differences >= 0))
+    found = np.minimum(1, 2 * np.minimum(below, above) / (differences.shape[1] + 1))
+    return [float(one) for one in found]
 
 
 def holm(p: Sequence[float]) -> list[float]:
@@ -67,11 +67,15 @@ def compare(values: Array, samples: Array, pairs: Sequence[tuple[int, int]]) -> 
     Args:
         values: (R,) scores; samples: (R, S) their bootstrap samples.
     """
-    differences = [samples[better] - samples[worse] for better, worse in pairs]
-    p = [p_value(one) for one in differences]
+    if not pairs:
+        return []
+    one, other = np.array(pairs).T
+    differences = samples[one] - samples[other]
+    p = p_values(differences)
+    ends = np.quantile(differences, [0.025, 0.975], axis=1).T
     return [
-        Comparison(better, worse, float(values[better] - values[worse]), *percentiles(one), alone, adjusted)
-        for (better, worse), one, alone, adjusted in zip(pairs, differences, p, holm(p), strict=True)
+        Comparison(better, worse, float(values[better] - values[worse]), float(low), float(high), alone, adjusted)
+        for (better, worse), (low, high), alone, adjusted in zip(pairs, ends, p, holm(p), strict=True)
     ]
 
 

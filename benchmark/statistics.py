@@ -113,7 +113,7 @@ def over_seeds(resampled: Array, rng: np.random.Generator) -> Array:
     if seeds == 1:
         return resampled[0].astype(np.float64)
     drawn = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=samples)
-    averaged: Array = (drawn.T * resampled).sum(axis=0, dtype=np.float64) / seeds
+    averaged: Array = np.einsum("bn,nb->b", drawn, resampled, dtype=np.float64) / seeds
     return averaged
 
 

@@ -80,7 +80,7 @@ def ablations(tables: Sequence[Table]) -> list[Table]:
         fusers: dict[str, set[str]] = defaultdict(set)
         for row in table.rows:
             fusers[row.title].add(row.fusion)
-        rows = [_unmarked(row) for row in table.rows if len(fusers[row.title]) > 1]
+        rows = [_unmarked(row) for row in table.rows if len(fusers[row.title]) > 1 and not row.random]
         if rows:
             found.append(finished(replace(table, rows=tuple(rows), ranks_within="encoder")))
     return found

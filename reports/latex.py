@@ -3,6 +3,7 @@
 The output is a fragment for plain pdflatex; its first comment lines are the whole document that compiles it.
 """
 
+import re
 from collections.abc import Iterable
 
 from reports.latex_text import escape
@@ -26,7 +27,9 @@ _FIT = r"""\ifdim\wd\leaderboardbox>\textwidth
 \fi"""
 """A table wider than two columns is scaled to them, any other is left as it is."""
 _STACKED_FROM = 9
-"""Characters of a column's head from which it is broken at a hyphen, as in m-cashew- / plant."""
+"""Characters of a column's head from which it is broken at its last hyphen or space, as in m-cashew- / plant."""
+_FOLDED_FROM, _FOLDED_WIDTH = 30, "42mm"
+"""Characters of a title from which it takes several lines, and their width."""
 
 
 def document(sheets: Iterable[Sheet]) -> str:
@@ -50,19 +53,32 @@ def fragment(sheet: Sheet) -> str:
     for section, rows in sheet.body:
         lines.append(r"\midrule")
         if section:
-            lines.append(rf"\multicolumn{{{columns}}}{{l}}{{\emph{{{escape(section[0].upper() + section[1:])}}}}} \\")
+            lines.append(rf"\multicolumn{{{columns}}}{{l}}{{\emph{{{escape(_capital(section))}}}}} \\")
         # The empty group keeps a title that starts with a bracket from becoming an argument of the last \\.
-        lines += ["{}" + " & ".join(map(_cell, row)) + r" \\" for row in rows]
+        lines += [
+            "{}" + " & ".join([*map(_label, row[: sheet.labels]), *map(_cell, row[sheet.labels :])]) + r" \\"
+            for row in rows
+        ]
     lines += [r"\bottomrule", r"\end{tabular}", r"\end{lrbox}", _FIT, *_footnotes(sheet), r"\end{table*}", ""]
     return "\n".join(lines)
 
 
 def _head(ink: Ink, is_number: bool) -> str:
-    text = escape(ink.text)
-    if is_number and len(ink.text) >= _STACKED_FROM and "-" in ink.text[2:]:
-        first, last = ink.text.rsplit("-", 1)
-        text = rf"\shortstack[r]{{{escape(first)}-\\{escape(last)}}}"
-    return text + _raised(ink.notes)
+    parts = re.match(r"(.{3,}(?:-| ))(\S+)$", ink.text)
+    if is_number and parts and len(ink.text) >= _STACKED_FROM:
+        return rf"\shortstack[r]{{{escape(parts[1])}\\{escape(parts[2])}{_raised(ink.notes)}}}"
+    return escape(ink.text) + _raised(ink.notes)
+
+
+def _capital(section: str) -> str:
+    """A section's name, which is a dataset's in some tables."""
+    return section if "-" in section else section[0].upper() + section[1:]
+
+
+def _label(ink: Ink) -> str:
+    if len(ink.text) <= _FOLDED_FROM:
+        return _cell(ink)
+    return rf"\parbox[t]{{{_FOLDED_WIDTH}}}{{\raggedright {_cell(ink)}\strut}}"
 
 
 def _cell(ink: Ink) -> str:

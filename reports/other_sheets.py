@@ -5,7 +5,7 @@ from itertools import groupby
 
 from reports import paper
 from reports.derived import Curve, Difference, Point
-from reports.sheet import Ink, Sheet, count, grid, kind
+from reports.sheet import Ink, Sheet, count, grid, kind, number
 from reports.table import Efficiency, Row, Table
 
 
@@ -13,6 +13,8 @@ def of_costs(tables: Sequence[Table]) -> list[Sheet]:
     """What rows cost: a sheet a table and device, for seconds of different devices don't compare."""
     sheets: list[Sheet] = []
     for table in tables:
+        if table.settings["band_names"] == "stored":  # the same models, fed the same number of bands
+            continue
         costed = [(row, row.efficiency) for row in table.rows if row.efficiency]
         for device in sorted({cost.device for _, cost in costed}):
             lines = tuple(_cost_line(row, cost, table) for row, cost in costed if cost.device == device)
@@ -40,18 +42,18 @@ COSTS = (
 
 
 def _cost_line(row: Row, cost: Efficiency, table: Table) -> tuple[Ink, ...]:
-    speed = "--" if cost.images_per_second is None else f"{cost.images_per_second:.3g}"
+    speed = "--" if cost.images_per_second is None else number(cost.images_per_second)
     texts = [
         row.title + (" (random weights)" if row.random else ""),
         *([paper.FUSERS.get(row.fusion, row.fusion)] if table.has_fusion else []),
         count(cost.frozen_parameters),
         count(cost.trained_parameters),
-        f"{cost.gflops:.3g}",
+        number(cost.gflops),
         speed,
         f"{count(cost.peak_memory_bytes)}B",
         f"{count(cost.feature_bytes_per_image)}B",
         grid(cost),
-        f"{cost.seconds:.3g}",
+        number(cost.seconds),
         row.licence,
         ", ".join(row.overlap) or "none known",
     ]

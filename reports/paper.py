@@ -1,5 +1,7 @@
 """Names and order of datasets as in the literature, so that a table can be held beside a published one."""
 
+from functools import cache
+
 from benchmark import datasets
 
 ORDER = (
@@ -25,10 +27,10 @@ def in_order(columns: set[str]) -> list[str]:
 
 def normalizers(columns: tuple[str, ...]) -> dict[str, tuple[float, float]]:
     """GEO-Bench's (worst, best) of the columns it has one for."""
-    known = set(datasets.names())
-    found = {
-        column: datasets.dataset(name).normalizer
-        for column in columns
-        if (name := column.split(" (", maxsplit=1)[0]) in known
-    }
+    found = {column: _normalizer(column.split(" (", maxsplit=1)[0]) for column in columns}
     return {column: ends for column, ends in found.items() if ends is not None}
+
+
+@cache
+def _normalizer(name: str) -> tuple[float, float] | None:
+    return datasets.dataset(name).normalizer if name in ORDER else None

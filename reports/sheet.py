@@ -6,9 +6,10 @@ from typing import Literal
 from reports import paper
 from reports.marks import WITHOUT
 from reports.placed import Placed, place
-from reports.table import NOT_RANKED, Cell, Efficiency, Row, Table
+from reports.table import NOT_RANKED, Cell, Efficiency, Missing, Row, Table
 
 MISSING = {"not run": "--", "failed": "failed", "impossible": "n/a"}
+MEANING = {"not run": "not run", "failed": "the run ended in an error", "impossible": "nothing sensible can be fed"}
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ def of_table(table: Table, number: int) -> Sheet:
     )  # fmt: skip
     ablation = table.ranks_within == "encoder"
     title = f"{kind(table)}{', fusers within each encoder' if ablation else ''}: {table.title}"
+    title = title.replace("Segmentation: Segmentation", "Segmentation")
     name = "ablation" if ablation else kind(table).lower()
     return Sheet(
         name=f"{name}-{number}",
@@ -89,15 +91,25 @@ def _explanations(table: Table) -> list[str]:
              "Grid: side of its finest feature map, in cells."]  # fmt: skip
     if any(name.endswith(WITHOUT) for name in table.aggregates):
         lines.append(f"Behind a slash: without {paper.LEAKY}, whose train and test images share fields.")
-    absent = {missing.kind for row in table.rows for missing in row.missing.values()}
-    if absent:
-        lines.append("; ".join(f"{MISSING[one]}: {one}" for one in MISSING if one in absent) + ".")
+    lines += _absences(table)
     licences: dict[str, list[str]] = {}
     for row in table.rows:
         if "NC" in row.licence.split("-"):
             licences.setdefault(row.licence, []).append(row.title)
     lines += [f"Weights under {name}: {', '.join(dict.fromkeys(titles))}." for name, titles in licences.items()]
     return lines
+
+
+def _absences(table: Table) -> list[str]:
+    """What the marks of missing cells mean, and the reason of each."""
+    cells: dict[Missing, list[str]] = {}
+    for row in table.rows:
+        for column, missing in row.missing.items():
+            cells.setdefault(missing, []).append(f"{row.title} on {column}")
+    kinds = [one for one in MISSING if any(missing.kind == one for missing in cells)]
+    lines = ["; ".join(f"{MISSING[one]}: {MEANING[one]}" for one in kinds) + "."] if kinds else []
+    told = [missing for missing in cells if missing.why]
+    return lines + [f"{', '.join(cells[one])}: {one.why.rstrip('.')}." for one in told]
 
 
 def _line(row: Row, position: int, table: Table, placed: Placed, aggregates: list[str]) -> tuple[Ink, ...]:
@@ -129,7 +141,7 @@ def _aggregate(row: Row, name: str) -> Ink:
 def _costs(cost: Efficiency | None) -> tuple[Ink, ...]:
     if cost is None:
         return (Ink(""), Ink(""), Ink(""))
-    return Ink(count(cost.trained_parameters)), Ink(f"{cost.gflops:.3g}"), Ink(grid(cost))
+    return Ink(count(cost.trained_parameters)), Ink(number(cost.gflops)), Ink(grid(cost))
 
 
 def grid(cost: Efficiency) -> str:
@@ -137,9 +149,14 @@ def grid(cost: Efficiency) -> str:
     return f"{low}" if low == high else f"{low}–{high}"
 
 
-def count(number: float) -> str:
+def count(value: float) -> str:
     """A count with three digits: 7.69k, 10.9M, 1.2G."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.3g}{unit}"
-    return f"{number:.0f}"
+        if value >= size:
+            return f"{number(value / size)}{unit}"
+    return f"{value:.0f}"
+
+
+def number(value: float) -> str:
+    """A number with three digits, more where it is that large: 0.123, 12.3, 1230."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

@@ -224,7 +224,8 @@ class Table:
         lines.append(f"Independent test groups: {_per_column(self.groups)}.")
         if any(cell.seeds > 1 for cell in cells):
             lines.append(f"Seeds: {SEEDS}.")
-        lines += [f"{name}: {meaning}." for name, meaning in self.aggregates.items()]
+        # A name with a comma is another's on fewer datasets.
+        lines += [f"{name}: {meaning}." for name, meaning in self.aggregates.items() if "," not in name]
         if any(not one.is_whole for row in self.rows for one in row.aggregates.values()):
             lines.append("* over the datasets the row has, not all of the table's.")
         return lines
