@@ -4,7 +4,7 @@ The output is a fragment for plain pdflatex; its first comment lines are the who
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from reports.latex_text import escape
 from reports.sheet import Ink, Sheet
@@ -28,20 +28,28 @@ _FIT = r"""\ifdim\wd\leaderboardbox>\textwidth
 """A table wider than two columns is scaled to them, any other is left as it is."""
 _STACKED_FROM = 9
 """Characters of a column's head from which it is broken at its last hyphen or space, as in m-cashew- / plant."""
+_FLOATS = 12
+"""Tables after which LaTeX is told to print those it holds: it can hold eighteen."""
 _FOLDED_FROM, _FOLDED_WIDTH = 30, "42mm"
 """Characters of a title from which it takes several lines, and their width."""
 
 
 def document(sheets: Iterable[Sheet]) -> str:
     """All tables, one `table*` environment each, after the comment that says how to compile them."""
-    return HEADER + "\n" + _BOX + "\n" + "\n".join(fragment(sheet) for sheet in sheets)
+    pages = ["\n".join(map(fragment, batch)) for batch in _batched(list(sheets), _FLOATS)]
+    return HEADER + "\n" + _BOX + "\n" + "\\clearpage\n\n".join(pages)
+
+
+def _batched(sheets: Sequence[Sheet], size: int) -> Iterator[Sequence[Sheet]]:
+    """Sheets, so many at a time."""
+    return (sheets[start : start + size] for start in range(0, len(sheets), size))
 
 
 def fragment(sheet: Sheet) -> str:
     """One table: percent with one decimal, +- half the width of the interval in small type."""
     columns = len(sheet.head)
     lines = [
-        r"\begin{table*}[p]",
+        r"\begin{table*}[tp]",
         r"\centering\footnotesize\setlength{\tabcolsep}{3.5pt}\setlength{\belowcaptionskip}{4pt}",
         rf"\caption{{{escape(sheet.title)}.}}",
         rf"\label{{tab:{sheet.name}}}",
@@ -83,8 +91,7 @@ def _label(ink: Ink) -> str:
 
 def _cell(ink: Ink) -> str:
     value = escape(ink.text)
-    if value[:1] in "+-" and value[1:2].isdigit():
-        value = f"${value[0]}${value[1:]}"
+    value = re.sub(r"(^|/)([+-])(?=\d)", r"\1$\2$", value)
     value = {"best": rf"\textbf{{{value}}}", "second": rf"\underline{{{value}}}"}.get(ink.style, value)
     half = rf"\,{{\tiny$\pm${(ink.interval[1] - ink.interval[0]) / 2:.1f}}}" if ink.interval else ""
     return value + _raised(ink.notes) + half

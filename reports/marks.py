@@ -18,7 +18,7 @@ from reports import paper
 from reports.table import SECTIONS, Aggregate, Array, Cell, PairedTest, Row, block_of
 
 Within = Literal["fusion", "encoder"]
-MEAN_RANK, IMPROVEMENT, IQM = "mean rank", "P(> next)", "nIQM"
+MEAN_RANK, IMPROVEMENT, IQM = "mean rank", "P(>next)", "nIQM"
 MEANINGS = {
     MEAN_RANK: "mean over datasets of the rank among the models there, 1 the best",
     IMPROVEMENT: (
@@ -183,11 +183,14 @@ def _stacked(rows: Sequence[Row], columns: Sequence[str]) -> tuple[Array, Array]
 
 def ordered(rows: Sequence[Row], columns: Sequence[str], within: Within) -> list[Row]:
     """Rows by section; models by fuser (GW, which every encoder can have, first) or encoder; whole rows first, then by
-    mean rank of the printed digits."""
+    mean rank."""
     places: dict[int, float] = {}
     for block in competing(rows, within):
         values = np.array([[_printed(rows[one], column) for column in columns] for one in block])
         places |= dict(zip(block, ranking.mean_ranks(values), strict=True))
+    places |= {
+        position: row.aggregates[MEAN_RANK].value for position, row in enumerate(rows) if MEAN_RANK in row.aggregates
+    }
 
     def order(position: int) -> tuple[int, tuple[int, str], int, float, str, str]:
         row = rows[position]

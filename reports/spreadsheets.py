@@ -59,6 +59,8 @@ def _beside(row: Row) -> dict[str, object]:
         found[f"{column}: missing"] = f"{missing.kind}: {missing.why}" if missing.why else missing.kind
     for name, one in row.aggregates.items():
         found |= {f"all: {name}": one.value, f"all: {name}, datasets": one.datasets}
+        if one.low < one.high:
+            found |= {f"all: {name}, low": one.low, f"all: {name}, high": one.high}
     return found
 
 

@@ -7,6 +7,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from reports import paper
+
 Section = Literal["models", "controls", "floors", "not ranked"]
 SECTIONS: tuple[Section, ...] = ("models", "controls", "floors", "not ranked")
 
@@ -208,8 +210,10 @@ class Table:
                 blocks.setdefault(block_of(row, self.ranks_within), []).append(row)
         found: dict[str, list[Row]] = {}
         for block, rows in blocks.items():
-            name = f"models, {block if len(rows) > 1 else 'without a rival'}" if len(blocks) > 1 else "models"
-            found[name] = [*found.get(name, []), *rows]
+            if len(rows) > 1 or len(blocks) == 1:
+                found[f"models, {block}" if len(blocks) > 1 else "models"] = rows
+        alone = [row for rows in blocks.values() for row in rows if len(rows) == 1 < len(blocks)]
+        found |= {"models, without a rival": alone} if alone else {}
         others = {name: [row for row in self.rows if row.section == name] for name in SECTIONS if name != "models"}
         return found | {name: rows for name, rows in others.items() if rows}
 
@@ -245,7 +249,7 @@ def block_of(row: Row, ranks_within: Literal["fusion", "encoder"]) -> str:
     """What a model's row competes within, in a few words."""
     if ranks_within == "encoder":
         return row.title
-    return "unfused" if row.fusion == "none" else row.fusion
+    return paper.FUSERS.get(row.fusion, row.fusion)
 
 
 def letter(note: int) -> str:

@@ -22,10 +22,10 @@ from encoders.errors import UserError, to_json
 from tests.record_factory import PREDICTIONS, PROVENANCE
 
 FLAG = "made up: drawn by a script to try reports with, nothing was measured"
-SKILL = {"satdifuser": 1.0, "dofa": 0.8, "croma": 0.75, "satlas": 0.4, "satmae": 0.1, "dinov2_vitb14": 0.3,
+SKILL = {"satlas_s2_swinb_si_ms": 0.4, "satdifuser": 1.0, "dofa": 0.8, "croma": 0.75, "satlas": 0.4, "satmae": 0.1, "dinov2_vitb14": 0.3,
          "imagestats": -1.5, "rcf": -1.2, "unet_random": -0.9}  # fmt: skip
 FUSER = {"none": 0.0, "mean": 0.05, "concat": 0.15, "lw": 0.25, "gw": 0.35, "moe": 0.4}
-MILLIONS = {"satdifuser": (866, 740), "dofa": (337, 120), "croma": (303, 70), "satlas": (88, 31), "satmae": (303, 80),
+MILLIONS = {"satlas_s2_swinb_si_ms": (88, 31), "satdifuser": (866, 740), "dofa": (337, 120), "croma": (303, 70), "satlas": (88, 31), "satmae": (303, 80),
             "dinov2_vitb14": (86, 22), "imagestats": (0, 0), "rcf": (0, 1), "unet_random": (866, 740)}  # fmt: skip
 """Frozen parameters, and 10^9 operations an image."""
 GROUPS = {"m-cashew-plant": 2, "m-NeonTree": 93, "m-nz-cattle": 65}

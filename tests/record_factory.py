@@ -4,6 +4,9 @@ import hashlib
 from dataclasses import fields, replace
 from typing import Any
 
+import numpy as np
+
+from benchmark import statistics
 from benchmark.records import Cost, Interval, Provenance, Record, Run, Score
 
 PREDICTIONS = b"predictions"
@@ -95,3 +98,23 @@ def make_record(value: float = 0.9, *, half_width: float = 0.02, metric: str = "
         provenance=PROVENANCE,
     )
     return replace(record, **changes)
+
+
+def measured(correct: np.ndarray, **changes: Any) -> Record:
+    """A record of one classifier on test groups of ten images each, with its bootstrap samples.
+
+    Args:
+        correct: (G,) how many of each group's images it got right.
+    """
+    counts = np.stack([correct, np.full(len(correct), 10)], axis=1)[None].astype(float)
+    drawn = statistics.draw(1, len(correct), 1000, np.random.default_rng(0))
+    samples = statistics.resample(counts, "accuracy", drawn)
+    record = make_record(float(correct.mean() / 10), **changes)
+    score = replace(
+        record.score,
+        interval=statistics.interval_of(counts, "accuracy", samples, 0.95),
+        resamples=statistics.pack(samples),
+        group_counts=counts.tolist(),
+        n_groups=len(correct),
+    )
+    return replace(record, score=score)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import configuration, datasets, families, inputs, matrix, synthetic
+from benchmark import configuration, datasets, failures, families, inputs, matrix, synthetic
 from benchmark.cells import Cell, cells, plan_inputs
 from benchmark.evaluation import _is_ranked
 from benchmark.executor_options import Inline
@@ -82,7 +82,8 @@ def test_every_cell_is_run_or_footnoted_or_refused(root: Path, track: str) -> No
         assert len(named) == bool(plan.filled)
         assert all(f"{channel.wanted.name} (" in flag for flag in named for channel in plan.filled)
     assert 0 < refused < len(results)
-    assert not (where.output / "errors").exists()
+    absent = failures.read(where.output)
+    assert (len(absent), {one.type for one in absent}) == (refused, {failures.IMPOSSIBLE})
 
 
 @pytest.mark.parametrize("track", matrix.TRACKS)
