@@ -9,7 +9,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from benchmark.records import Record
-from reports.table import NOT_RANKED, Cell, Row, Table, letter
+from reports.sheet import MISSING
+from reports.table import NOT_RANKED, Row, Table, letter
 from reports.tables import tables
 
 _PIPED_WIDTH = 200
@@ -67,7 +68,7 @@ def _leaderboard(table: Table) -> RichTable:
             grid.add_row(Text(section, style="italic"))
         for row in rows:
             labels = [_title(row), Text(row.fusion)] if table.has_fusion else [_title(row)]
-            grid.add_row(*labels, *(_cell(row.cells.get(name)) for name in table.columns))
+            grid.add_row(*labels, *(_cell(row, name) for name in table.columns))
     return grid
 
 
@@ -75,11 +76,12 @@ def _title(row: Row) -> Text:
     return Text(row.title + (" (random weights)" if row.random else ""))
 
 
-def _cell(cell: Cell | None) -> Text:
-    if cell is None:
-        return Text("--", style="dim")
+def _cell(row: Row, column: str) -> Text:
+    if column not in row.cells:
+        return Text(MISSING[row.missing[column].kind], style="dim")
+    cell = row.cells[column]
     text = Text(cell.percent, style={"best": "bold", "second": "underline"}.get(cell.mark, ""))
-    notes = ",".join([*([] if cell.ranked else ["†"]), *map(letter, cell.notes)])
+    notes = ",".join([*([] if cell.ranked else ["†"]), *(["≈"] if cell.tied else []), *map(letter, cell.notes)])
     interval = f" [{100 * cell.low:.1f}, {100 * cell.high:.1f}]" if cell.has_interval else ""
     return Text.assemble(text, (f" {notes}" if notes else "", "dim"), (interval, "dim"))
 

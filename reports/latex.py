@@ -5,9 +5,15 @@ The output is a fragment for plain pdflatex; its first comment lines are the who
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
+from typing import TypeVar
 
 from reports.latex_text import escape
 from reports.sheet import Ink, Sheet
+
+T = TypeVar("T")
 
 HEADER = r"""% Compile this fragment with:
 %   \documentclass[twocolumn]{article}
@@ -30,19 +36,43 @@ _STACKED_FROM = 9
 """Characters of a column's head from which it is broken at its last hyphen or space, as in m-cashew- / plant."""
 _FLOATS = 12
 """Tables after which LaTeX is told to print those it holds: it can hold eighteen."""
+_ROWS = 40
+"""That a page holds, with what stands under a table."""
 _FOLDED_FROM, _FOLDED_WIDTH = 30, "42mm"
 """Characters of a title from which it takes several lines, and their width."""
 
 
 def document(sheets: Iterable[Sheet]) -> str:
     """All tables, one `table*` environment each, after the comment that says how to compile them."""
-    pages = ["\n".join(map(fragment, batch)) for batch in _batched(list(sheets), _FLOATS)]
+    parts = [part for sheet in sheets for part in _parts(sheet)]
+    pages = ["\n".join(map(fragment, batch)) for batch in _batched(parts, _FLOATS)]
     return HEADER + "\n" + _BOX + "\n" + "\\clearpage\n\n".join(pages)
 
 
-def _batched(sheets: Sequence[Sheet], size: int) -> Iterator[Sequence[Sheet]]:
-    """Sheets, so many at a time."""
-    return (sheets[start : start + size] for start in range(0, len(sheets), size))
+def _parts(sheet: Sheet) -> list[Sheet]:
+    """A sheet as several of a page each; what stands under it stands under the last."""
+    rows = [(section, row) for section, found in sheet.body for row in found]
+    cut = list(_batched(rows, _ROWS))
+    if len(cut) < 2:
+        return [sheet]
+    bodies = [
+        tuple((name, tuple(row for _, row in found)) for name, found in groupby(part, itemgetter(0))) for part in cut
+    ]
+    return [
+        replace(
+            sheet,
+            name=f"{sheet.name}-part-{number}",
+            title=f"{sheet.title} (part {number} of {len(cut)})",
+            body=body,
+            lines=sheet.lines if number == len(cut) else ("Notes: under the last part.",),
+            notes=sheet.notes if number == len(cut) else (),
+        )
+        for number, body in enumerate(bodies, start=1)
+    ]
+
+
+def _batched(found: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    return (found[start : start + size] for start in range(0, len(found), size))
 
 
 def fragment(sheet: Sheet) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import evaluate
 from benchmark import cache
 from benchmark.records import RecordStore
 from reports.tables import tables
+from tests.latex import compiled
 from tests.writing import write_dataset
 
 ROOT = Path(__file__).parent.parent
@@ -104,6 +106,8 @@ def test_leaderboards_are_written_as_csv_and_latex(demo: Path) -> None:
     tidy = (demo / "results" / "leaderboard.csv").read_text()
     assert "imagestats" in tidy or "Image statistics" in tidy
     assert r"\toprule" in (demo / "results" / "leaderboard.tex").read_text()
+    if shutil.which("pdflatex"):
+        assert "Overfull" not in compiled(demo / "results")
     assert (demo / "results" / "leaderboard_wide.csv").is_file()
 
 
