@@ -123,8 +123,13 @@ def _cell(ink: Ink) -> str:
     value = escape(ink.text)
     value = re.sub(r"(^|/)([+-])(?=\d)", r"\1$\2$", value)
     value = {"best": rf"\textbf{{{value}}}", "second": rf"\underline{{{value}}}"}.get(ink.style, value)
-    half = rf"\,{{\tiny$\pm${(ink.interval[1] - ink.interval[0]) / 2:.1f}}}" if ink.interval else ""
-    return value + _raised(ink.notes) + half
+    return value + _raised(ink.notes) + (rf"\,{{\tiny$\pm${_half(*ink.interval)}}}" if ink.interval else "")
+
+
+def _half(low: float, high: float) -> str:
+    """Half the width of an interval that is one: with a second digit where one alone would say 0.0."""
+    half = (high - low) / 2
+    return f"{half:.1f}" if half >= 0.05 else f"{half:.2f}"
 
 
 def _raised(notes: str) -> str:
