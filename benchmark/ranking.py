@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from benchmark.counts import Array
 
@@ -93,6 +92,8 @@ def against_best(values: Array) -> list[tuple[int, int]]:
 
 def ranks(scores: Array) -> Array:
     """Ranks along the first axis, 1 for the highest; equal scores share their mean rank; NaN has none."""
+    from scipy import stats  # a second of importing, which tables without rivals need not pay
+
     ranked: Array = stats.rankdata(-scores, axis=0, nan_policy="omit")
     return ranked
 

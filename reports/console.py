@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from benchmark.records import Record
-from reports.sheet import MISSING
+from reports.sheet import MISSING, aggregate, shown
 from reports.table import NOT_RANKED, Row, Table, letter
 from reports.tables import tables
 
@@ -62,13 +62,17 @@ def _leaderboard(table: Table) -> RichTable:
         grid.add_column("fusion")
     for name in table.columns:
         grid.add_column(Text(name), justify="right")
+    for name in shown(table):
+        grid.add_column(Text(name), justify="right")
     for section, rows in table.sections.items():
         if section != "models":
             grid.add_section()
             grid.add_row(Text(section, style="italic"))
         for row in rows:
             labels = [_title(row), Text(row.fusion)] if table.has_fusion else [_title(row)]
-            grid.add_row(*labels, *(_cell(row, name) for name in table.columns))
+            totals = [aggregate(row, name) for name in shown(table)]
+            cells = [_cell(row, name) for name in table.columns]
+            grid.add_row(*labels, *cells, *(Text(one.text + one.notes) for one in totals))
     return grid
 
 

@@ -14,11 +14,13 @@ class Placed:
     """A table's notes by where they stand, lettered anew in the order of reading.
 
     Attributes:
+        throughout: sentences that hold for every cell, without a letter.
         columns, rows: letters by column, and by position of the row.
         cells: letters by position of the row and column.
         lines: (letter, sentence) under the table.
     """
 
+    throughout: list[str]
     columns: dict[str, str]
     rows: list[str]
     cells: dict[tuple[int, str], str]
@@ -33,6 +35,9 @@ def place(table: Table, rows: list[Row]) -> Placed:
     """Place the notes of a table whose rows are printed in this order."""
     held = [{column: _notes(cell, table) for column, cell in row.cells.items()} for row in rows]
     columns = {column: _shared([one[column] for one in held if column in one]) for column in table.columns}
+    throughout = set.intersection(*columns.values()) if columns else set()
+    columns = {column: notes - throughout for column, notes in columns.items()}
+    held = [{column: notes - throughout for column, notes in one.items()} for one in held]
     left = [{column: notes - columns[column] for column, notes in one.items()} for one in held]
     by_row = [_shared(one.values()) for one in left]
     in_reading_order = list(columns.values())
@@ -45,6 +50,7 @@ def place(table: Table, rows: list[Row]) -> Placed:
         return ",".join(sorted((letters[note] for note in notes), key=lambda one: (len(one), one)))
 
     return Placed(
+        throughout=sorted(throughout),
         columns={column: told(notes) for column, notes in columns.items()},
         rows=[told(notes) for notes in by_row],
         cells={

@@ -61,7 +61,7 @@ def of_table(table: Table, number: int) -> Sheet:
     sections = table.sections
     rows = [row for found in sections.values() for row in found]
     placed = place(table, rows)
-    aggregates = [name for name in table.aggregates if not name.endswith(WITHOUT)]
+    aggregates = shown(table)
     head = [Ink("Encoder"), *([Ink("Fuser")] if table.has_fusion else [])]
     head += [Ink(column, notes=placed.columns[column]) for column in table.columns]
     head += [Ink(name) for name in aggregates] + [Ink("Trained"), Ink("GFLOPs"), Ink("Grid")]
@@ -81,16 +81,23 @@ def of_table(table: Table, number: int) -> Sheet:
         head=tuple(head),
         labels=1 + table.has_fusion,
         body=body,
-        lines=(*table.footnotes, *_explanations(table)),
+        lines=(
+            *(f"Throughout: {note.rstrip('.')}." for note in placed.throughout),
+            *table.footnotes,
+            *_explanations(table),
+        ),
         notes=(*([("†", NOT_RANKED)] if table.has_unranked else []), *placed.lines),
     )
+
+
+def shown(table: Table) -> list[str]:
+    """The aggregates that have a column: those without the leaky dataset stand beside, behind a slash."""
+    return [name for name in table.aggregates if not name.endswith(WITHOUT)]
 
 
 def _explanations(table: Table) -> list[str]:
     lines = ["Trained: parameters of the probe or decoder; GFLOPs: of the frozen part on one image; "
              "Grid: side of its finest feature map, in cells."]  # fmt: skip
-    if any(name.endswith(WITHOUT) for name in table.aggregates):
-        lines.append(f"Behind a slash: without {paper.LEAKY}, whose train and test images share fields.")
     lines += _absences(table)
     licences: dict[str, list[str]] = {}
     for row in table.rows:
@@ -122,7 +129,7 @@ def _line(row: Row, position: int, table: Table, placed: Placed, aggregates: lis
         else Ink(MISSING[row.missing[column].kind])
         for column in table.columns
     ]
-    return (*labels, *cells, *(_aggregate(row, name) for name in aggregates), *_costs(row.efficiency))
+    return (*labels, *cells, *(aggregate(row, name) for name in aggregates), *_costs(row.efficiency))
 
 
 def _cell(cell: Cell, notes: str) -> Ink:
@@ -131,7 +138,8 @@ def _cell(cell: Cell, notes: str) -> Ink:
     return Ink(cell.percent, cell.mark, ",".join(marks), interval)
 
 
-def _aggregate(row: Row, name: str) -> Ink:
+def aggregate(row: Row, name: str) -> Ink:
+    """An aggregate, and behind a slash the one without the leaky dataset; empty where the row has none."""
     found = [row.aggregates[one] for one in (name, name + WITHOUT) if one in row.aggregates]
     if not found:
         return Ink("")

@@ -222,6 +222,8 @@ class Table:
         """Sentences under the table, without the lettered notes."""
         lines = [f"Percent; {_per_column(self.metrics)}; {MARKS}."]
         cells = [cell for row in self.rows for cell in row.cells.values()]
+        if len([name for name in self.sections if name.startswith("models")]) > 1:
+            lines.append(f"Ranked within one {'fuser' if self.ranks_within == 'fusion' else 'encoder'}.")
         if any(cell.tied for cell in cells):
             lines.append(f"{TIED}.")
         lines += [f"Interval: {method}." for method in self.methods]
@@ -230,6 +232,8 @@ class Table:
             lines.append(f"Seeds: {SEEDS}.")
         # A name with a comma is another's on fewer datasets.
         lines += [f"{name}: {meaning}." for name, meaning in self.aggregates.items() if "," not in name]
+        if any("," in name for name in self.aggregates):
+            lines.append(f"Behind a slash: without {paper.LEAKY}, whose train and test images share fields.")
         if any(not one.is_whole for row in self.rows for one in row.aggregates.values()):
             lines.append("* over the datasets the row has, not all of the table's.")
         return lines

@@ -241,6 +241,9 @@ def test_a_note_that_holds_throughout_is_said_once():
         "rows" if row.encoder == "a" else "an input" for row in rows
     ]
     assert set(placed.cells.values()) == {""}
+    (table,) = tables([replace(record, flags=(*record.flags, "quick")) for record in records])
+    assert place(table, list(table.rows)).throughout == ["quick"]
+    assert "Throughout: quick." in markdown.document(leaderboard.sheets([table]))
 
 
 def test_licences_that_bind_and_overlaps_are_told():
