@@ -155,7 +155,7 @@ def csv(frame: Frame) -> str:
     inert = frame.copy()
     for name in inert.columns:
         if not _is_value(inert, name):
-            inert[name] = [_inert(value) for value in inert[name]]
+            inert[name] = [_inert(value) for value in inert[name].to_numpy(object)]
     inert.columns = pd.Index([_inert(name) for name in inert.columns])
     text: str = inert.to_csv(index=False, lineterminator="\n")
     return text

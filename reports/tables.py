@@ -10,6 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 
@@ -40,9 +41,10 @@ def tables(records: Iterable[Record], absences: Iterable[Absence] = ()) -> list[
         absences: cells that have no record, and why.
     """
     distinct = {record.key: record for record in records}.values()
-    sets: dict[str, list[Record]] = defaultdict(list)
+    sets: dict[tuple[str, ...], list[Record]] = defaultdict(list)
     for record in sorted(distinct, key=lambda record: record.key):
-        sets[_canonical(settings_of(record))] += _by_row(record)
+        settings = settings_of(record)
+        sets[tuple(settings[name] for name in sorted(settings))] += _by_row(record)
     reasons = {one.cell: Missing(one.kind, one.why) for one in absences}
     return [_table(sets[key], reasons) for key in sorted(sets)]
 
@@ -139,10 +141,9 @@ def column_names(records: list[Record]) -> dict[str, str]:
 
 def _row_groups(records: list[Record], columns: dict[str, str]) -> list[list[Record]]:
     """Records by row: never two configurations in one cell, seeds apart."""
-    rows: dict[str, list[Record]] = defaultdict(list)
+    rows: dict[object, list[Record]] = defaultdict(list)
     for record in records:
-        identity = [getattr(record.run, field) for field in _fields(record)[0]]
-        rows[_canonical([_name(record), *identity])].append(record)
+        rows[_name(record), *(_hashable(getattr(record.run, field)) for field in _fields(record)[0])].append(record)
     return [group for row in rows.values() for group in _split(row, columns)]
 
 
@@ -154,11 +155,11 @@ def _split(row: list[Record], columns: dict[str, str]) -> list[list[Record]]:
     varying = [
         field
         for field in _fields(row[0])[1]
-        if any(len({_canonical(getattr(r.run, field)) for r in cell}) > 1 for cell in cells.values())
+        if any(len({_hashable(getattr(r.run, field)) for r in cell}) > 1 for cell in cells.values())
     ]
-    groups: dict[str, list[Record]] = defaultdict(list)
+    groups: dict[object, list[Record]] = defaultdict(list)
     for record in row:
-        groups[_canonical([getattr(record.run, field) for field in varying])].append(record)
+        groups[tuple(_hashable(getattr(record.run, field)) for field in varying)].append(record)
     return list(groups.values())
 
 
@@ -261,8 +262,16 @@ def _samples(scores: list[Score], keys: tuple[str, ...]) -> Array:
     drawn = [statistics.unpack(score.resamples) for score in scores]
     if len({len(one) for one in drawn}) > 1 or not len(drawn[0]):
         return np.empty(0)
-    rng = np.random.default_rng([int(key, 16) for key in keys])
-    return statistics.over_seeds(np.stack(drawn), rng).astype(np.float32)
+    if len(drawn) == 1:
+        return drawn[0]
+    seeds = _seeds(len(drawn), len(drawn[0]))
+    # Shifted by a record's key: rows draw their seeds apart from one another.
+    return statistics.over_seeds(np.stack(drawn), np.roll(seeds, int(keys[0], 16) % len(seeds), axis=0))
+
+
+@cache
+def _seeds(seeds: int, samples: int) -> Array:
+    return statistics.draw_seeds(seeds, samples, np.random.default_rng(0))
 
 
 def _interval(scores: list[Score], samples: Array) -> tuple[float, float]:
@@ -271,6 +280,11 @@ def _interval(scores: list[Score], samples: Array) -> tuple[float, float]:
         return float(low), float(high)
     ends = [(score.interval.low, score.interval.high) for score in scores]
     return statistics.mean_and_std([low for low, _ in ends])[0], statistics.mean_and_std([high for _, high in ends])[0]
+
+
+def _hashable(value: object) -> object:
+    """The value, or its canonical text where it is a dictionary."""
+    return _canonical(value) if isinstance(value, dict) else value
 
 
 def _canonical(value: object) -> str:

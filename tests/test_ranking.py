@@ -8,7 +8,7 @@ from scipy import stats
 
 from benchmark import ranking
 from benchmark.counts import from_counts
-from benchmark.statistics import draw, mean_and_std, over_seeds, percentiles, resample
+from benchmark.statistics import draw, draw_seeds, mean_and_std, over_seeds, percentiles, resample
 
 RNG = np.random.default_rng(5)
 
@@ -21,19 +21,25 @@ def test_mean_and_deviation_over_seeds_are_numpys_sample_ones():
 def test_seeds_and_groups_are_drawn_together():
     counts = [np.stack([RNG.binomial(9, share, 30), np.full(30, 9)], axis=1).astype(float) for share in (0.5, 0.8, 0.7)]
     drawn = draw(1, 30, 8000, np.random.default_rng(0))
-    found = over_seeds(np.stack([resample(one[None], "accuracy", drawn) for one in counts]), np.random.default_rng(1))
+    shares = draw_seeds(3, 8000, np.random.default_rng(1))
+    found = over_seeds(np.stack([resample(one[None], "accuracy", drawn) for one in counts]), shares)
     rng, brute = np.random.default_rng(2), []
     for _ in range(8000):
         groups, seeds = rng.integers(0, 30, 30), rng.integers(0, 3, 3)
         brute.append(np.mean([from_counts("accuracy", counts[seed][groups].sum(axis=0)) for seed in seeds]))
     assert percentiles(found) == pytest.approx(percentiles(np.array(brute)), abs=6e-3)
-    alone = RNG.random((1, 50))
-    assert (over_seeds(alone, np.random.default_rng(0)) == alone[0]).all()
+    assert shares.sum(axis=1) == pytest.approx(np.ones(8000))
 
 
-def test_the_same_generator_gives_the_same_samples():
-    seeds = RNG.random((5, 100))
-    first, second, third = (over_seeds(seeds, np.random.default_rng(seed)) for seed in (0, 0, 1))
+@pytest.mark.parametrize("length", [1, 2, 7, 2000])
+def test_percentiles_are_numpys(length):
+    samples = RNG.random(length)
+    for level in (0.5, 0.95):
+        assert percentiles(samples, level) == pytest.approx(np.quantile(samples, [(1 - level) / 2, (1 + level) / 2]))
+
+
+def test_the_same_generator_draws_the_same_seeds():
+    first, second, third = (draw_seeds(5, 100, np.random.default_rng(seed)) for seed in (0, 0, 1))
     assert (first == second).all()
     assert (first != third).any()
 
