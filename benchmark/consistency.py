@@ -24,6 +24,8 @@ INTERVAL_TOLERANCE = 1e-9
 DRAWS_KEPT = 96
 """Records of one dataset and seed share theirs; 12 datasets, half of them with five seeds and a probe, have 96. Of
 2,000 samples of 1,000 groups each, 2 MB apiece."""
+MOST_DRAWN = 10**8
+"""Numbers at a time, 0.8 GB; `frozen` has two million drawn for 1,000 groups."""
 SAMPLE_NAME = 256
 """Characters; GEO-Bench's longest have some 60."""
 FLOOR_BYTES = 64 << 20
@@ -70,7 +72,7 @@ def faults(record: Record, predictions: Arrays) -> Iterator[str]:
     if hash_of(protocol) != record.run.protocol_hash:
         yield "provenance.config.protocol: its hash is not run.protocol_hash"
     yield from _score_faults(record, facts)
-    malformed = list(_array_faults(record.task, facts, predictions))
+    malformed = [*_class_faults(record, facts), *_array_faults(record.task, facts, predictions)]
     yield from malformed
     if not malformed:
         yield from _size_faults(record, predictions)
@@ -103,6 +105,13 @@ def _score_faults(record: Record, facts: Facts) -> Iterator[str]:
     for name, value in asdict(record.cost).items():
         if not 0 <= value < math.inf:
             yield f"cost.{name}: {value} cannot be"
+
+
+def _class_faults(record: Record, facts: Facts) -> Iterator[str]:
+    """Whether there are as many classes as the confusion has, which is as large as a confusion made anew may get."""
+    found = _array("confusion", record.score.confusion)
+    if len(found) != facts.num_classes:
+        yield f"score.confusion: of shape {found.shape}, where run.dataset_facts names {facts.num_classes} classes"
 
 
 def _array_faults(task: str, facts: Facts, predictions: Arrays) -> Iterator[str]:
@@ -210,6 +219,10 @@ def _interval_faults(record: Record, rules: Rules) -> Iterator[str]:
         expected = f"{1 + refits} fits of {score.n_groups} groups"
         yield f"score.group_counts: of shape {fits.shape}, where {expected} are expected"
         return
+    for name, drawn in (("n_train", score.n_train), ("test_bootstraps", rules.test_bootstraps * fits.shape[1])):
+        if drawn > MOST_DRAWN:
+            yield f"score.interval: cannot be made again, {name} would have {drawn} numbers drawn"
+            return
     packed = _draws(rules.bootstrap_seed, refits, score.n_train, fits.shape[1], rules.test_bootstraps)
     draws = statistics.Draws({fit: weights.astype(np.float64) for fit, weights in packed.items()})
     resampled = statistics.resample(fits, score.headline, draws)

@@ -1,4 +1,4 @@
-"""The Hydra config groups. Data only: every file is YAML, read by `encoders` and `benchmark`."""
+"""The Hydra config groups. Data only: every file is YAML, read by `encoders`, `benchmark` and `reports`."""
 
 from pathlib import Path
 from typing import Any

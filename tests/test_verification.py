@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import evaluate
-from benchmark import verification
+from benchmark import consistency, verification
 from benchmark.packed import unpack
 from benchmark.records import Record, RecordStore
 from benchmark.verification import Problem, verify
@@ -106,6 +106,16 @@ EDITS: dict[str, tuple[str, Callable[[Plain], object], str]] = {
         lambda p: p["provenance"]["config"].pop("protocol"),
         "provenance.config.protocol",
     ),
+    "samples without end": (
+        "classification",
+        lambda p: p["provenance"]["config"]["protocol"].update(test_bootstraps=10**12),
+        "test_bootstraps would have 4000000000000 numbers drawn",
+    ),
+    "train without end": (
+        "classification",
+        lambda p: p["score"].update(n_train=10**12),
+        "n_train would have 1000000000000 numbers drawn",
+    ),
     "metric": ("classification", lambda p: p["score"]["metrics"].update(accuracy=0.99), "score.metrics.accuracy: 0.99"),
     "other metric": ("classification", lambda p: p["score"]["metrics"].update(f1_macro=0.0), "score.metrics.f1_macro"),
     "metric too many": ("classification", lambda p: p["score"]["metrics"].update(wow=1.0), "wow should not be"),
@@ -195,6 +205,19 @@ def test_an_edited_record_is_found_out(results: RecordStore, change: Callable[[P
     assert any(message in problem.what for problem in found), [problem.what for problem in found]
     assert {problem.file.parent.name for problem in found} == {"records"}
     assert all(problem.remedy and "\n" not in problem.what for problem in found)
+
+
+@pytest.mark.parametrize("task", ["classification"])
+def test_a_confusion_is_never_made_larger_than_the_recorded_one(
+    results: RecordStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, classes = record_of(results), 10**5
+    facts = {**record.run.dataset_facts, "num_classes": classes}
+    with np.load(results.predictions_path(record.key)) as stored:
+        arrays = {**stored, "scores": np.zeros((len(stored["labels"]), classes), np.float32)}
+    monkeypatch.setattr(consistency.metrics, "classification_confusion", None)
+    found = list(consistency.faults(replace(record, run=replace(record.run, dataset_facts=facts)), arrays))
+    assert any("where run.dataset_facts names 100000 classes" in fault for fault in found)
 
 
 def _set(name: str, index: Any, value: object) -> Callable[[Arrays], object]:
