@@ -67,9 +67,14 @@ def declared() -> dict[str, Declared]:
 
 def shapes(card: EncoderCard, side: int, bands: int) -> Shapes | None:
     """The shapes of one image's way through an encoder; None of one that is not built in, or whose options differ."""
-    if card.home or card.name not in declared() or encoders.card(card.name).options != card.options:
+    if card.home or card.name not in declared() or _options(card.name) != card.options:
         return None
     return declared()[card.name].shapes(side, bands)
+
+
+@cache
+def _options(name: str) -> dict[str, object]:
+    return encoders.card(name).options
 
 
 def declare(name: str) -> Declared:

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Literal, get_args
 
 import numpy as np
@@ -168,7 +169,7 @@ class Protocol:
         """Epochs over `images` training images: `epochs`, or as many as `min_steps` steps take, if more."""
         return max(self.epochs, math.ceil(self.min_steps / self.steps_per_epoch(images)))
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """12 hexadecimal digits over every field that changes a number: all but `LABELS`."""
         return hash_of(asdict(self))
