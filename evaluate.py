@@ -14,20 +14,9 @@ from benchmark.commandline import UsageError, parse
 from benchmark.stopping import HOW_TO_GO_ON, stoppable
 
 if TYPE_CHECKING:
-    from benchmark.configuration import Request
     from benchmark.places import Places
     from benchmark.records import Record
 
-DEMO = (
-    (
-        "imagestats,rcf,satdifuser:tiny,croma:tiny,dofa:tiny,satmae:tiny,satlas:tiny",
-        "real-chesapeake-patches",
-        "frozen",
-    ),
-    ("imagestats,satdifuser:tiny-gw", "real-neontree-crops", "demo"),
-)
-"""Rows, dataset and protocol of the bundled samples: the protocol runs on a CPU in a minute."""
-FROZEN = "frozen"
 RESULTS = "results"
 USER_ERROR = 2
 CTRL_C = 130
@@ -63,10 +52,10 @@ def _user_message(error: Exception) -> str | None:
 def _run(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from benchmark import dry_run, sweep
+    from benchmark import asked, dry_run, sweep
     from benchmark.cells import cells as cells_of
 
-    requests = [_compose(options, rows, data, options.probe, protocol) for rows, data, protocol in _asked(options)]
+    requests = asked.requests(options)
     cells = [cell for request in requests for cell in cells_of(request)]
     places = replace(_places(options), tracker=requests[0].tracker)
     if options.dry_run:
@@ -83,18 +72,6 @@ def _run(options: argparse.Namespace) -> int:
     if finished:
         print(f"Look at {options.output}/leaderboard.csv and {options.output}/leaderboard.tex")
     return USER_ERROR if not finished or any(result.outcome == "failed" for result in results) else 0
-
-
-def _asked(options: argparse.Namespace) -> list[tuple[str, str, str]]:
-    """Rows, dataset and protocol of each grid to run: as the options say, as the demo does where they are silent."""
-    from encoders.errors import UserError
-
-    if options.demo and not options.dataset:
-        return [(options.encoder or rows, data, options.protocol or protocol) for rows, data, protocol in DEMO]
-    rows = options.encoder or (DEMO[0][0] if options.demo else "")
-    if not rows or not options.dataset:
-        raise UserError("say what to evaluate: --encoder NAME --dataset NAME, or --demo; `list` shows what there is")
-    return [(rows, options.dataset, options.protocol or FROZEN)]
 
 
 def _list(options: argparse.Namespace) -> int:
@@ -129,11 +106,11 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _preview(options: argparse.Namespace) -> int:
-    from benchmark import preview
+    from benchmark import asked, preview
     from benchmark.cells import cells
     from reports.console import print_table
 
-    request = _compose(options, options.encoder, options.dataset, None, options.protocol or FROZEN)
+    request = asked.compose(options, options.encoder, options.dataset)
     for cell in cells(request):
         shown = preview.preview(cell, _places(options))
         print_table(shown.header, shown.rows)
@@ -231,32 +208,6 @@ def _anchors(options: argparse.Namespace) -> int:
     print_found("", anchors.MISSING_HEADER, lacking)
     print(found.summary)
     return found.code
-
-
-def _compose(options: argparse.Namespace, encoders: str, dataset: str, probe: str | None, protocol: str) -> "Request":
-    from benchmark import configuration
-
-    given = {name: getattr(options, name, None) for name in ("bands", "partition", "seeds", "device")}
-    fusion = getattr(options, "fusion", None)
-    return configuration.compose(
-        rows=_names("--encoder", encoders),
-        fusions=_names("--fusion", fusion) if fusion else ("none",),
-        dataset_choice=dataset,
-        probe=probe,
-        protocol=protocol,
-        settings={name: value for name, value in given.items() if value is not None},
-        overrides=options.overrides,
-        executor=getattr(options, "executor", None) or "inline",
-    )
-
-
-def _names(option: str, text: str) -> list[str]:
-    from encoders.errors import UserError
-
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if not names or len(set(names)) < len(names):
-        raise UserError(f"{option} '{text}': name each once, separated by commas")
-    return names
 
 
 def _places(options: argparse.Namespace) -> "Places":

@@ -10,7 +10,7 @@ import pytest
 
 import encoders
 import evaluate
-from benchmark import failures
+from benchmark import asked, failures
 from benchmark.cells import Cell, cells, rebuild
 from benchmark.commandline import parse
 from benchmark.configuration import Request
@@ -114,7 +114,7 @@ def options_of(*arguments: str) -> dict[str, object]:
 
 def request_of(*arguments: str) -> Request:
     _, options = parse(arguments)
-    return evaluate._compose(options, options.encoder, options.dataset, options.probe, "smoke")
+    return asked.compose(options, options.encoder, options.dataset, "smoke")
 
 
 def test_rows_with_fusers_are_named_again_once_each() -> None:
@@ -150,6 +150,18 @@ def test_families_and_files_are_named_as_they_were_asked_for(tmp_path: Path) -> 
     words = shlex.split(retry_command(options_of(*asked), request.rows, failed))[3:]
     assert f"--encoder=croma:tiny,{own}-gw,{own}" in words
     assert cells(request_of(*words)) == failed
+
+
+def test_a_family_with_fusers_and_seeds_is_named_again_and_nothing_else() -> None:
+    given = ("--encoder", "croma:tiny,satlas:tiny-lw-fixed,rcf", "--fusion", "gw,moe", "--dataset", "classification",
+             "--seeds", "3", "--partition", "0.10x_train", "--bands", "authors", "protocol.epochs=2")  # fmt: skip
+    request = request_of(*given)
+    failed = [cell for cell in cells(request) if cell.row != "rcf" and cell.dataset.name in ("m-so2sat", "m-pv4ger")]
+    assert len({(cell.row, cell.fusion.name, cell.card.name) for cell in failed}) > 3  # other checkpoints, same rows
+    words = shlex.split(retry_command(options_of(*given), request.rows, failed))[3:]
+    again = cells(request_of(*words))
+    assert again == failed
+    assert {cell.seeds for cell in again} == {range(3)}
 
 
 def test_an_error_record_is_plain_json(tmp_path: Path) -> None:

@@ -33,7 +33,5 @@ def compose(**asked: object) -> object:
 
 
 configuration.compose = compose
-evaluate = import_module("evaluate")
 _, options = parse(command(Path("root"), Path("output")))
-for asked in evaluate._asked(options):
-    evaluate._compose(options, *asked[:2], options.probe, asked[2])
+import_module("benchmark.asked").requests(options)
