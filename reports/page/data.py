@@ -1,0 +1,168 @@
+"""What the page's scripts draw and open, as plain data: tables, and behind each cell its records.
+
+Protocols, input cards, class names and the like are held once and named by number, so that a page of 10,000 records
+stays a file of some megabytes.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from benchmark.records import Record
+from reports.merging import Merged
+from reports.page import behind, facts
+from reports.page.behind import Behind
+from reports.table import Aggregate, Cell, Row, Table, letter
+
+DIGITS = 5
+"""Of fractions: a thousandth of a per cent."""
+COSTS = (
+    "images_per_second", "frozen_parameters", "trained_parameters", "flops_per_image", "encode_seconds",
+    "train_seconds", "peak_memory_bytes", "feature_bytes_per_image", "finest_grid",
+)  # fmt: skip
+FAMILIES = ("neighbours", "against the best")
+
+
+class Pool:
+    """Values held once, by number."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self._numbers: dict[str, int] = {}
+
+    def number(self, value: Any) -> int:
+        """The number of a value, which is kept if it is new."""
+        key = json.dumps(value)
+        if key not in self._numbers:
+            self._numbers[key] = len(self.values)
+            self.values.append(value)
+        return self._numbers[key]
+
+
+class _Source:
+    """Where cells get their records from, and where they leave what many share."""
+
+    def __init__(self, merged: Merged) -> None:
+        self.records = {record.key: record for record in merged.records}
+        self.merged = merged
+        names = ("cards", "classes", "environments", "methods", "protocols", "runs")
+        self.pools = {name: Pool() for name in names}
+
+    def number(self, pool: str, value: Any) -> int:
+        """The number of a value in a pool."""
+        return self.pools[pool].number(value)
+
+    def behind(self, record: Record) -> Behind:
+        """What the record's file says and the record in memory does not."""
+        return behind.read(self.merged.folders[record.key], record.key)
+
+
+def page_data(merged: Merged, tables: Sequence[Table]) -> dict[str, Any]:
+    """All tables with what lies behind their cells, ready for JSON.
+
+    Raises:
+        UserError: a record's file is gone since it was read.
+    """
+    source = _Source(merged)
+    sets = [_set(table, source) for table in tables]
+    pools = {name: pool.values for name, pool in source.pools.items()}
+    return {"sets": sets, "card_columns": facts.CARD_COLUMNS, "families": FAMILIES, **pools}
+
+
+def _set(table: Table, source: _Source) -> dict[str, Any]:
+    classes: dict[str, int] = {}
+    blocks = {id(row): name for name, rows in table.sections.items() for row in rows}
+    rows = [_row(row, table, source, classes) | {"block": blocks[id(row)]} for row in table.rows]
+    return {
+        "task": table.settings["task"],
+        "columns": [
+            {"name": name, "metric": table.metrics[name], "classes": classes.get(name)} for name in table.columns
+        ],
+        "aggregates": list(table.aggregates),
+        "notes": [[letter(index), note] for index, note in enumerate(table.notes)],
+        "rows": rows,
+        "tests": _tests(table),
+    }
+
+
+def _tests(table: Table) -> list[list[float]]:
+    """Every paired test, rows, columns and families by number."""
+    rows = {(row.title, row.fusion): number for number, row in enumerate(table.rows)}
+    columns = {name: number for number, name in enumerate(table.columns)}
+    return [
+        [columns[one.column], FAMILIES.index(one.family), rows[one.better], rows[one.worse], *_all_rounded(
+            one.difference, one.low, one.high, one.p, one.adjusted)]
+        for one in table.tests
+    ]  # fmt: skip
+
+
+def _row(row: Row, table: Table, source: _Source, classes: dict[str, int]) -> dict[str, Any]:
+    return {
+        "title": row.title,
+        "encoder": row.encoder,
+        "fusion": row.fusion,
+        "section": row.section,
+        "licence": row.licence,
+        "overlap": [number for number, name in enumerate(table.columns) if name in row.overlap],
+        "aggregates": [_aggregate(row.aggregates.get(name)) for name in table.aggregates],
+        "efficiency": asdict(row.efficiency) if row.efficiency else None,
+        "cells": [
+            _cell(row.cells[name], name, source, classes) if name in row.cells else None for name in table.columns
+        ],
+    }
+
+
+def _aggregate(one: Aggregate | None) -> float | None:
+    return None if one is None else _rounded(one.value)
+
+
+def _cell(cell: Cell, column: str, source: _Source, classes: dict[str, int]) -> dict[str, Any]:
+    records = [source.records[key] for key in cell.keys]
+    found = [source.behind(record) for record in records]
+    first, score = records[0], records[0].score
+    classes.setdefault(column, source.number("classes", facts.class_names(found[0].config)))
+    return {
+        "value": _rounded(cell.value),
+        "low": _rounded(cell.low),
+        "high": _rounded(cell.high),
+        "std": _rounded(cell.std),
+        "seeds": cell.seeds,
+        "ranked": cell.ranked,
+        "ranks": cell.ranks,
+        "mark": cell.mark,
+        "notes": cell.notes,
+        "metrics": _means([record.score.metrics for record in records]),
+        "validation": _rounded(sum(record.score.validation for record in records) / len(records)),
+        "chosen": ", ".join(f"{name} {value:g}" for name, value in sorted(score.chosen.items())),
+        "counts": [score.n_train, score.n_test, score.n_groups],
+        "cost": {name: float(f"{getattr(first.cost, name):.4g}") for name in COSTS},
+        "confusion": behind.added([one.confusion for one in found]),
+        "method": source.number("methods", score.interval.method),
+        "card": source.number("cards", facts.card(found[0].card)),
+        "protocol": source.number("protocols", facts.protocol(first.run, found[0].config)),
+        "run": source.number("runs", facts.run(first.run, found[0].config)),
+        "records": [_record(*one, source) for one in zip(records, found, strict=True)],
+    }
+
+
+def _record(record: Record, found: Behind, source: _Source) -> list[object]:
+    score = record.score
+    environment = source.number("environments", facts.environment(record.provenance, found.packages))
+    value = _rounded(score.metrics[score.headline])
+    return [record.key, record.run.seed, value, record.provenance.created, environment]
+
+
+def _means(metrics: Sequence[Mapping[str, float]]) -> list[tuple[str, float]]:
+    """Mean over seeds of what is not by class: that is computed from the confusion."""
+    names = [name for name in sorted(metrics[0]) if not name.removeprefix("iou_").isdigit()]
+    common = [name for name in names if all(name in one for one in metrics)]
+    return [(name, _rounded(sum(one[name] for one in metrics) / len(metrics))) for name in common]
+
+
+def _all_rounded(*values: float) -> list[float]:
+    return [_rounded(value) for value in values]
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), DIGITS)

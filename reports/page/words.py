@@ -1,0 +1,49 @@
+"""What the page says of all its records: labels that tell its tables apart, the first lines and the last."""
+
+from collections.abc import Sequence
+
+from benchmark.records import Record
+from reports.table import Table
+
+ALWAYS = ("task", "probe", "features", "bands")
+"""Settings that a label names even where all tables share them."""
+
+
+def labels(tables: Sequence[Table]) -> list[str]:
+    """A label a table: its task, probe and bands, and every other setting in which any two tables differ."""
+    settings = [table.settings for table in tables]
+    varying = [
+        name for name in (settings[0] if settings else ())
+        if name not in ALWAYS and len({one.get(name) for one in settings}) > 1
+    ]  # fmt: skip
+    return [_label(one, varying) for one in settings]
+
+
+def _label(settings: dict[str, str], varying: Sequence[str]) -> str:
+    fused = f" on {settings['features']} features" if settings.get("features") else ""
+    parts = [f"{settings['task'].capitalize()}, {settings['probe']} probe{fused}", f"{settings['bands']} bands"]
+    parts += [f"{name.replace('_', ' ')} {settings[name]}" for name in varying if settings.get(name)]
+    return " · ".join(parts)
+
+
+def lead(records: Sequence[Record]) -> str:
+    """What is shown, in one sentence with its counts."""
+    encoders, datasets = ({getattr(record.run, name) for record in records} for name in ("encoder", "dataset"))
+    shown = f"{_count(len(encoders), 'encoder')} on {_count(len(datasets), 'dataset')}"
+    return (
+        f"{shown}, from {_count(len(records), 'record')}. Every encoder is frozen and meets each image once; rows "
+        "rank only within one protocol, band track, partition and probe, and every score stands beside its interval."
+    )
+
+
+def foot(records: Sequence[Record]) -> str:
+    """What the page was made of: when its records were made, and with which code."""
+    made = sorted(record.provenance.created[:10] for record in records)
+    commits = sorted({record.provenance.git_commit[:8] for record in records if record.provenance.git_commit})
+    code = f" with code at {', '.join(commits[:8])}{' and others' if len(commits) > 8 else ''}" if commits else ""
+    when = f"on {made[0]}" if made[0] == made[-1] else f"from {made[0]} to {made[-1]}"
+    return f"Written by satdifuser-bench from records made {when}{code}. This file holds everything it shows."
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number:,} {name}{'' if number == 1 else 's'}"

@@ -1,0 +1,268 @@
+"""The page: sorted, filtered and opened in a real browser, from disk; no request, no error, no markup out of a name."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+
+import pytest
+
+from benchmark.records import RecordStore
+from reports import page
+from reports.merging import merge
+from reports.page.behind import MOST_CLASSES, added
+from reports.tables import tables
+from tests.record_factory import COST, PREDICTIONS, PROVENANCE, make_record
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+HOSTILE = '</script></title><img src=x onerror="hacked=1"><script>hacked=1</script>\'&amp;\u2028{{ 7*7 }}'
+CARD = {
+    "encoder_inputs": "RGB",
+    "dataset": "m-eurosat",
+    "side": 64,
+    "images": 24,
+    "value_rule": "authors",
+    "channels": [{"wanted": "red", "wavelength_um": 0.665, "source": "B04", "stored_name": "04 - Red", "unit": "dn",
+                  "rule": "divide by=4095.0", "mean_before": 1491.0, "std_before": 390.0, "mean_after": 0.364,
+                  "std_after": 0.095, "share_clipped": 0.25}],
+}  # fmt: skip
+
+
+def _record(value, encoder, speed=1.0, **changes):
+    config = {"dataset": {"class_names": ["Forest", "River"]}, "protocol": {"epochs": 50, "name": "frozen"}}
+    return make_record(
+        value,
+        encoder=encoder,
+        **{
+            "cost": replace(COST, encode_seconds=COST.images / speed),
+            "input_card": CARD,
+            "provenance": replace(PROVENANCE, config=config),
+            **changes,
+        },
+    )
+
+
+RECORDS = [
+    _record(0.90, "croma", speed=10),
+    _record(0.80, "dofa", speed=40, seed=0),
+    _record(0.82, "dofa", speed=40, seed=1),
+    _record(0.70, "satmae", speed=20),
+    _record(0.60, "satlas", speed=90),
+    _record(0.85, "croma", speed=10, dataset="m-so2sat"),
+    _record(0.95, "dofa", speed=40, dataset="m-so2sat"),
+    _record(0.99, "imagestats", speed=500, role="floor"),
+    _record(0.50, "croma", bands="authors"),
+]
+
+
+def _page(folder, records):
+    store = RecordStore(folder)
+    for record in records:
+        store.write(record, PREDICTIONS)
+    merged = merge([folder])
+    return page.write(merged, tables(merged.records), folder)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """A page that was opened, and what it asked for and complained of."""
+
+    def __init__(self, browser, path, **options):
+        self.tab = browser.new_page(**options)
+        self.complaints, self.requests = [], []
+        self.tab.on("console", lambda message: self.complaints.append(message.text))
+        self.tab.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.tab.on("request", lambda request: self.requests.append(request.url))
+        self.tab.goto(path.as_uri())
+        self.own = path.as_uri()
+
+    def titles(self):
+        return self.tab.locator(".set:visible tr[data-row]:visible .open").all_inner_texts()
+
+    def close(self):
+        assert self.complaints == []
+        assert self.requests == [self.own]
+        self.tab.close()
+
+
+@pytest.fixture
+def visit(chromium, tmp_path):
+    opened = []
+
+    def go(records=RECORDS, **options):
+        opened.append(Visit(chromium, _page(tmp_path, records), **options))
+        return opened[-1]
+
+    yield go
+    for one in opened:
+        one.close()
+
+
+def test_a_column_sorts_by_score_within_its_section_and_missing_cells_stay_last(visit):
+    seen = visit(viewport={"width": 1200, "height": 800})
+    seen.tab.select_option("#set", label=seen.tab.locator("#set option", has_text="rgb").inner_text())
+    head = seen.tab.locator(".set:visible thead th", has_text="m-eurosat")
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") == "descending"
+    assert seen.titles() == ["CROMA", "DOFA", "SATMAE", "SATLAS", "IMAGESTATS"]
+    head.get_by_role("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert seen.titles() == ["SATLAS", "SATMAE", "DOFA", "CROMA", "IMAGESTATS"]
+    other = seen.tab.locator(".set:visible thead th", has_text="m-so2sat")
+    other.get_by_role("button").press("Enter")
+    assert seen.titles()[:2] == ["DOFA", "CROMA"]
+    assert head.get_attribute("aria-sort") == "none"
+
+
+def test_the_filter_leaves_its_rows_in_table_and_charts(visit):
+    seen = visit()
+    seen.tab.select_option("#set", "1")
+    seen.tab.fill("#filter", "sat LAS")
+    assert seen.titles() == ["SATLAS"]
+    assert seen.tab.inner_text("#count") == "1 of 5 rows"
+    assert seen.tab.locator("#bars .who").all_inner_texts() == ["SATLAS"]
+    seen.tab.select_option("#classes-dataset", label="m-eurosat")
+    assert seen.tab.locator("#classes tbody th").all_inner_texts() == ["SATLAS"]
+    seen.tab.fill("#filter", "")
+    seen.tab.get_by_label("floors").uncheck()
+    assert "IMAGESTATS" not in seen.titles()
+
+
+def test_the_keyboard_opens_a_row_with_all_that_lies_behind_it_and_closes_it(visit):
+    seen = visit()
+    seen.tab.select_option("#set", "1")
+    button = seen.tab.locator(".set:visible .open", has_text="DOFA")
+    button.press("Enter")
+    dialog = seen.tab.get_by_role("dialog")
+    assert "95.0" in dialog.inner_text()
+    dialog.get_by_label("Dataset").select_option(label="m-eurosat")
+    assert dialog.locator("h3").all_inner_texts() == [
+        "Score", "Flags", "Classes", "Input card", "Cost", "Protocol", "Encoder and run", "Provenance"
+    ]  # fmt: skip
+    text = dialog.inner_text()
+    for said in (
+        "81.0",
+        "mean over 2 seeds",
+        "divide by=4095.0",
+        "25.0",
+        "Forest",
+        "0123456789ab",
+        "epochs",
+        "torch 2.9.0",
+    ):
+        assert said in text, said
+    assert dialog.locator(".confusion td").all_inner_texts() == ["100", "", "", "100"]
+    assert [RECORDS[1].key, RECORDS[2].key] == dialog.locator("code").all_inner_texts()
+    seen.tab.keyboard.press("Escape")
+    assert not dialog.is_visible()
+    assert button.evaluate("one => one === document.activeElement")
+
+
+def test_an_address_leads_back_to_the_cell_it_was_copied_from(visit):
+    seen = visit()
+    seen.tab.select_option("#set", "1")
+    seen.tab.locator(".set:visible tr", has_text="DOFA").locator("td").nth(1).click()
+    address = seen.tab.evaluate("location.hash")
+    seen.tab.evaluate("location.hash = '#1'")
+    seen.tab.wait_for_selector("dialog", state="hidden")
+    seen.tab.evaluate(f"location.hash = '{address}'")
+    assert "m-so2sat" in seen.tab.wait_for_selector("dialog .bar-top").inner_text()
+    assert "95.0" in seen.tab.inner_text("dialog")
+
+
+def test_the_front_joins_the_ranked_models_that_none_beats_in_score_and_cost(visit):
+    seen = visit()
+    seen.tab.select_option("#set", "1")
+    seen.tab.select_option("#cost-score", label="m-eurosat (accuracy)")
+    front = seen.tab.locator("#cost .point.onfront").evaluate_all(
+        "all => all.map(one => one.dataset.tip.split('\\n')[0])"
+    )
+    assert sorted(front) == ["CROMA", "DOFA", "SATLAS"]
+    seen.tab.select_option("#cost-score", "all")
+    assert seen.tab.locator("#cost .point[data-row]").count() == 2
+    assert "3 rows have no such point" in seen.tab.inner_text("#cost .said")
+
+
+def test_a_phone_shows_it_without_scrolling_the_page_sideways(visit):
+    seen = visit(viewport={"width": 375, "height": 700})
+    seen.tab.select_option("#set", "1")
+    assert seen.tab.evaluate("document.documentElement.scrollWidth") == 375
+    seen.tab.locator(".set:visible .open").first.click()
+    assert seen.tab.evaluate("document.querySelector('dialog').scrollWidth") == 375
+
+
+def test_dark_and_light_follow_the_system_until_the_reader_chooses(visit):
+    seen = visit(color_scheme="dark")
+    paper = "getComputedStyle(document.body).backgroundColor"
+    dark = seen.tab.evaluate(paper)
+    seen.tab.click("#theme")
+    light = seen.tab.evaluate(paper)
+    assert sum(map(int, re.findall(r"\d+", light))) > 600
+    assert sum(map(int, re.findall(r"\d+", dark))) < 150
+    seen.tab.click("#theme")
+    assert seen.tab.evaluate(paper) == dark
+
+
+def test_names_that_users_supply_stay_text(visit):
+    config = {
+        "dataset": {"class_names": [HOSTILE, HOSTILE]},
+        "protocol": {HOSTILE: HOSTILE},
+        "card": {"paper": HOSTILE},
+    }
+    card = {
+        **CARD,
+        "notes": [HOSTILE],
+        "channels": [dict.fromkeys(("wanted", "source", "rule", "unit", "filled"), HOSTILE)],
+    }
+    hostile = _record(
+        0.7, HOSTILE, title=HOSTILE, fusion=HOSTILE, fuser={"kind": "none", HOSTILE: HOSTILE}, flags=(HOSTILE,),
+        weights={HOSTILE: HOSTILE}, inputs=(HOSTILE,), dataset=HOSTILE, protocol=HOSTILE, partition=HOSTILE, input_card=card,
+        provenance=replace(PROVENANCE, device=HOSTILE, packages={HOSTILE: HOSTILE}, git_commit=HOSTILE, config=config),
+    )  # fmt: skip
+    seen = visit([hostile, _record(0.8, "croma")])
+    number = next(i for i, table in enumerate(tables([hostile, RECORDS[0]])) if table.settings["protocol"] == HOSTILE)
+    seen.tab.select_option("#set", str(number))
+    seen.tab.locator(".set:visible .open").click()
+    assert seen.tab.locator("#detail-title").inner_text().startswith("</script></title><img src=x")
+    assert seen.tab.locator("#classes thead th").last.inner_text().startswith("</script></title><img src=x")
+    assert seen.tab.evaluate("typeof hacked") == "undefined"
+    assert seen.tab.locator("img, script:not(#data ~ script):not(#data), iframe").count() == 0
+
+
+def test_the_file_names_nothing_outside_itself_and_runs_only_its_own_script(tmp_path):
+    text = _page(tmp_path, RECORDS).read_text()
+    assert not re.search(r"""(src|href)=["']?(https?:|//)|@import|url\(""", text)
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
+    assert policy
+    assert policy[1].startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe" not in policy[1]
+
+
+def test_records_are_linked_to_only_where_they_lie_beside_the_page(tmp_path):
+    def linked(folder):
+        path = page.write(merged, tables(merged.records), folder)
+        return json.loads(path.read_text().split('id="data">')[1].split("</script>")[0])["linked"]
+
+    _page(tmp_path / "here", RECORDS)
+    merged = merge([tmp_path / "here"])
+    assert linked(tmp_path / "here")
+    assert not linked(tmp_path / "elsewhere")
+
+
+def test_confusions_add_up_over_seeds_and_keep_only_margins_of_many_classes():
+    assert added([[[1, 2], [3, 4]], [[10, 0], [0, 10]]]) == {"kind": "matrix", "size": 2, "cells": [11, 2, 3, 14]}
+    assert added([[[[5, 1], [2, 7]]]]) == {"kind": "counts", "size": 1, "cells": [7, 9, 8]}
+    assert added([[[1]], [[1, 0], [0, 1]]]) is None
+    size = MOST_CLASSES + 1
+    many = [[int(i == j) for j in range(size)] for i in range(size)]
+    assert added([many]) == {"kind": "counts", "size": size, "cells": [1] * 3 * size}
