@@ -70,7 +70,7 @@ def _run(options: argparse.Namespace) -> int:
         rows = [row for request in requests for row in request.rows]
         print("\n".join(sweep.outcome_lines(results, rows, vars(options))), file=sys.stderr)
     if finished:
-        print(f"Look at {options.output}/leaderboard.csv and {options.output}/leaderboard.tex")
+        print(f"Look at {options.output}/index.html; leaderboard.csv, .md and .tex beside it say the same")
     return USER_ERROR if not finished or any(result.outcome == "failed" for result in results) else 0
 
 
@@ -90,7 +90,7 @@ def _report(options: argparse.Namespace) -> int:
     folders = options.folders or [options.output or RESULTS]
     output = options.output or (folders[0] if len(folders) == 1 else RESULTS)
     records = _write_reports(output, folders)
-    print(f"Look at {output}/leaderboard.csv and {output}/leaderboard.tex")
+    print(f"Look at {output}/index.html; leaderboard.csv, .md and .tex beside it say the same")
     if options.reproduce:
         _, text, table = reproduction.write(records, options.reproduce, Path(output))
         print(f"Beside the paper's cells: {text} and {table}")
@@ -226,7 +226,7 @@ def _write_reports(output: str, folders: Sequence[str]) -> "Sequence[Record]":
     from pathlib import Path
 
     from benchmark.records import RecordStore
-    from reports import console, derived, leaderboard
+    from reports import console, derived, leaderboard, page
     from reports.merging import merge
     from reports.tables import tables
 
@@ -235,6 +235,7 @@ def _write_reports(output: str, folders: Sequence[str]) -> "Sequence[Record]":
         merged = merge([Path(folder) for folder in folders])
         found = tables(merged.records, merged.absences)
         leaderboard.write(merged.records, Path(output), found)
+        page.write(merged, found, Path(output))
     console.print_tables(derived.main(found))
     return merged.records
 

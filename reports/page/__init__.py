@@ -9,16 +9,19 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader
 
 from benchmark.atomic import write_atomically
-from reports import marks
+from reports import marks, paper
+from reports.derived import is_fraction
 from reports.merging import Merged
 from reports.page.data import page_data
 from reports.page.words import foot, labels, lead
-from reports.table import NOT_RANKED, Row, Table, letter
+from reports.placed import Placed, place
+from reports.table import NOT_RANKED, Row, Table
 
 HERE = Path(__file__).parent
 NAME = "index.html"
@@ -28,6 +31,8 @@ SCRIPTS = ("dom.js", "board.js", "bars.js", "cost.js", "classes.js", "detail.js"
 
 def write(merged: Merged, tables: Sequence[Table], folder: Path) -> Path:
     """Write the page of these records, and of the tables made of them, into a folder, atomically; returns its path."""
+    # Whole training splits first; of the rest, the order is the tables'.
+    tables = sorted(tables, key=is_fraction)
     beside = {origin.resolve() for origin in merged.folders.values()} == {folder.resolve()}
     data = page_data(merged, tables) | {"linked": beside}
     style = (HERE / "style.css").read_text()
@@ -37,11 +42,10 @@ def write(merged: Merged, tables: Sequence[Table], folder: Path) -> Path:
         title=TITLE,
         lead=lead(merged.records),
         foot=foot(merged.records),
-        tables=list(zip(labels(tables), tables, strict=True)),
-        numbered=_numbered,
+        boards=[_board(label, table) for label, table in zip(labels(tables), tables, strict=True)],
+        fusers=paper.FUSERS,
         mean_rank=marks.MEAN_RANK,
         not_ranked=NOT_RANKED,
-        letter=letter,
         data=_inert(data),
         style=style,
         style_hash=_source_hash(style),
@@ -51,10 +55,24 @@ def write(merged: Merged, tables: Sequence[Table], folder: Path) -> Path:
     return write_atomically(folder / NAME, text.encode())
 
 
-def _numbered(table: Table) -> list[tuple[str, list[tuple[int, Row]]]]:
-    """A table's sections, each row with its number in the table."""
+@dataclass(frozen=True)
+class _Board:
+    """A table as the template prints it: rows by section, each with its number in the table and place in print."""
+
+    label: str
+    table: Table
+    sections: list[tuple[str, list[tuple[int, int, Row]]]]
+    placed: Placed
+
+
+def _board(label: str, table: Table) -> _Board:
     numbers = {id(row): number for number, row in enumerate(table.rows)}
-    return [(name, [(numbers[id(row)], row) for row in rows]) for name, rows in table.sections.items()]
+    printed = [row for rows in table.sections.values() for row in rows]
+    places = {id(row): position for position, row in enumerate(printed)}
+    sections = [
+        (name, [(numbers[id(row)], places[id(row)], row) for row in rows]) for name, rows in table.sections.items()
+    ]
+    return _Board(label, table, sections, place(table, printed))
 
 
 def _inert(data: object) -> str:

@@ -5,7 +5,7 @@ const view = { set: 0, words: [], hidden: new Set(), by: null, falling: true };
 
 const current = () => DATA.sets[view.set];
 const isShown = (row) => {
-  const text = `${row.title} ${row.encoder} ${row.fusion} ${row.section}`.toLowerCase();
+  const text = `${row.title} ${row.encoder} ${row.fuser} ${row.section}`.toLowerCase();
   return !view.hidden.has(row.section) && view.words.every((word) => text.includes(word));
 };
 // Rows of the current set that the filter leaves, with their numbers.

@@ -10,10 +10,11 @@ from dataclasses import asdict
 from typing import Any
 
 from benchmark.records import Record
+from reports import paper
 from reports.merging import Merged
 from reports.page import behind, facts
 from reports.page.behind import Behind
-from reports.table import Aggregate, Cell, Row, Table, letter
+from reports.table import Aggregate, Cell, Row, Table
 
 DIGITS = 5
 """Of fractions: a thousandth of a per cent."""
@@ -46,7 +47,7 @@ class _Source:
     def __init__(self, merged: Merged) -> None:
         self.records = {record.key: record for record in merged.records}
         self.merged = merged
-        names = ("cards", "classes", "environments", "methods", "protocols", "runs")
+        names = ("cards", "classes", "environments", "facts", "methods", "protocols")
         self.pools = {name: Pool() for name in names}
 
     def number(self, pool: str, value: Any) -> int:
@@ -80,7 +81,7 @@ def _set(table: Table, source: _Source) -> dict[str, Any]:
             {"name": name, "metric": table.metrics[name], "classes": classes.get(name)} for name in table.columns
         ],
         "aggregates": list(table.aggregates),
-        "notes": [[letter(index), note] for index, note in enumerate(table.notes)],
+        "notes": table.notes,
         "rows": rows,
         "tests": _tests(table),
     }
@@ -101,7 +102,7 @@ def _row(row: Row, table: Table, source: _Source, classes: dict[str, int]) -> di
     return {
         "title": row.title,
         "encoder": row.encoder,
-        "fusion": row.fusion,
+        "fuser": "" if row.fusion == "none" else paper.FUSERS.get(row.fusion, row.fusion),
         "section": row.section,
         "licence": row.licence,
         "overlap": [number for number, name in enumerate(table.columns) if name in row.overlap],
@@ -141,7 +142,7 @@ def _cell(cell: Cell, column: str, source: _Source, classes: dict[str, int]) -> 
         "method": source.number("methods", score.interval.method),
         "card": source.number("cards", facts.card(found[0].card)),
         "protocol": source.number("protocols", facts.protocol(first.run, found[0].config)),
-        "run": source.number("runs", facts.run(first.run, found[0].config)),
+        "run": [source.number("facts", fact) for fact in facts.run(first.run, found[0].config)],
         "records": [_record(*one, source) for one in zip(records, found, strict=True)],
     }
 

@@ -25,7 +25,7 @@ function drawDetail() {
     ["Input card", cardPart(cell)],
     ["Cost", factList(costFacts(cell.cost))],
     ["Protocol", factList(DATA.protocols[cell.protocol])],
-    ["Encoder and run", factList([...DATA.runs[cell.run], ["licence of weights", row.licence || "–"]])],
+    ["Encoder and run", factList([...cell.run.map((number) => DATA.facts[number]), ["licence of weights", row.licence || "–"]])],
     ["Provenance", provenancePart(cell)],
   ].filter(([, content]) => content);
   const sections = parts.map(([title, content]) => el("section", {}, el("h3", { tabindex: -1 }, title), content));
@@ -42,7 +42,7 @@ function drawDetail() {
   byId("detail").replaceChildren(
     el("div", { class: "bar-top" },
       el("div", { class: "line" },
-        el("h2", { id: "detail-title" }, row.title, " ", row.fusion === "none" ? "" : el("span", { class: "tag" }, row.fusion)),
+        el("h2", { id: "detail-title" }, row.title, " ", row.fuser ? el("span", { class: "tag" }, row.fuser) : ""),
         el("button", { type: "button", class: "plain", onclick: () => byId("detail").close() }, "Close")),
       el("div", { class: "controls" }, el("label", {}, el("span", {}, "Dataset"), select), el("nav", { class: "jumps", "aria-label": "Parts" }, jumps))),
     el("div", { class: "body" }, sections),
@@ -83,7 +83,7 @@ function scorePart(cell, column) {
 }
 
 function flagsPart(row, cell) {
-  const flags = cell.notes.map((note) => current().notes[note][1]);
+  const flags = cell.notes.map((note) => current().notes[note]);
   if (row.overlap.includes(shown.column)) flags.unshift("the encoder's pre-training data may hold this dataset's imagery");
   return flags.length ? el("ul", { class: "flags" }, flags.map((flag) => el("li", {}, flag))) : null;
 }

@@ -23,7 +23,7 @@ const svg = (name, attributes = {}, ...children) =>
 const percent = (value) => (100 * value).toFixed(1);
 const interval = (cell) => (cell.high > cell.low ? `${percent(cell.low)}–${percent(cell.high)}` : "");
 const isModel = (row) => row.section === "models";
-const named = (row) => (row.fusion === "none" ? row.title : `${row.title} · ${row.fusion}`);
+const named = (row) => (row.fuser ? `${row.title} · ${row.fuser}` : row.title);
 
 // 1234567 -> "1.23 M": three figures, as people read parameters, operations and bytes.
 function short(value) {

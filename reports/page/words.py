@@ -7,10 +7,12 @@ from reports.table import Table
 
 ALWAYS = ("task", "probe", "features", "bands")
 """Settings that a label names even where all tables share them."""
+USUAL = {"band_names": "corrected", "partition": "default"}
+"""Values that go without saying where others name theirs."""
 
 
 def labels(tables: Sequence[Table]) -> list[str]:
-    """A label a table: its task, probe and bands, and every other setting in which any two tables differ."""
+    """A label a table: its task, probe and bands, and other settings in which tables differ."""
     settings = [table.settings for table in tables]
     varying = [
         name for name in (settings[0] if settings else ())
@@ -22,7 +24,7 @@ def labels(tables: Sequence[Table]) -> list[str]:
 def _label(settings: dict[str, str], varying: Sequence[str]) -> str:
     fused = f" on {settings['features']} features" if settings.get("features") else ""
     parts = [f"{settings['task'].capitalize()}, {settings['probe']} probe{fused}", f"{settings['bands']} bands"]
-    parts += [f"{name.replace('_', ' ')} {settings[name]}" for name in varying if settings.get(name)]
+    parts += [f"{name.replace('_', ' ')} {settings[name]}" for name in varying if settings.get(name, "") not in ("", USUAL.get(name))]
     return " · ".join(parts)
 
 
