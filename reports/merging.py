@@ -29,7 +29,7 @@ class Merged:
     """What some results folders hold together.
 
     Attributes:
-        records: each run once, by key, without counts, cards, configurations and packages: there may be many.
+        records: each run once, by key, without counts of groups, cards, configurations and packages: there may be many.
         folders: the results folder a record was read from, by key; all of it can be read again there.
         absences: cells without a record.
     """
@@ -62,7 +62,7 @@ def merge(folders: Sequence[Path]) -> Merged:
 
 def light(record: Record) -> Record:
     """The record without what takes most of its memory and no table shows."""
-    score = replace(record.score, group_counts=[], confusion=[], calibration=[])
+    score = replace(record.score, group_counts=[], calibration=[])
     return replace(record, score=score, input_card={}, provenance=replace(record.provenance, config={}, packages={}))
 
 

@@ -1,4 +1,4 @@
-"""What stands in a record's file and is not kept in memory when many are merged: confusion, input card, configuration.
+"""What stands in a record's file and is not kept in memory when many are merged; and confusions, added over seeds.
 
 The file was validated when it was merged; it is read again as plain JSON, of which nothing but its shape is relied on.
 """
@@ -22,7 +22,6 @@ MOST_CLASSES = 64
 class Behind:
     """Parts of a record's file, as plain JSON."""
 
-    confusion: list[Any]
     card: Mapping[str, Any]
     config: Mapping[str, Any]
     packages: Mapping[str, str]
@@ -38,7 +37,7 @@ def read(folder: Path, key: str) -> Behind:
     try:
         plain = from_json(path.read_bytes())
         provenance = plain["provenance"]
-        return Behind(plain["score"]["confusion"], plain["input_card"], provenance["config"], provenance["packages"])
+        return Behind(plain["input_card"], provenance["config"], provenance["packages"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: changed while it was read ({error}); run `report` again") from None
 

@@ -4,8 +4,7 @@ Protocols, input cards, class names and the like are held once and named by numb
 stays a file of some megabytes.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -29,16 +28,16 @@ class Pool:
     """Values held once, by number."""
 
     def __init__(self) -> None:
-        self.values: list[Any] = []
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[Hashable, int] = {}
 
-    def number(self, value: Any) -> int:
+    @property
+    def values(self) -> list[Hashable]:
+        """All values, each at its number."""
+        return list(self._numbers)
+
+    def number(self, value: Hashable) -> int:
         """The number of a value, which is kept if it is new."""
-        key = json.dumps(value)
-        if key not in self._numbers:
-            self._numbers[key] = len(self.values)
-            self.values.append(value)
-        return self._numbers[key]
+        return self._numbers.setdefault(value, len(self._numbers))
 
 
 class _Source:
@@ -50,7 +49,7 @@ class _Source:
         names = ("cards", "classes", "environments", "facts", "methods", "protocols")
         self.pools = {name: Pool() for name in names}
 
-    def number(self, pool: str, value: Any) -> int:
+    def number(self, pool: str, value: Hashable) -> int:
         """The number of a value in a pool."""
         return self.pools[pool].number(value)
 
@@ -120,9 +119,9 @@ def _aggregate(one: Aggregate | None) -> float | None:
 
 def _cell(cell: Cell, column: str, source: _Source, classes: dict[str, int]) -> dict[str, Any]:
     records = [source.records[key] for key in cell.keys]
-    found = [source.behind(record) for record in records]
-    first, score = records[0], records[0].score
-    classes.setdefault(column, source.number("classes", facts.class_names(found[0].config)))
+    # Seeds share all that is behind them but the packages they were made with.
+    first, score, found = records[0], records[0].score, source.behind(records[0])
+    classes.setdefault(column, source.number("classes", facts.class_names(found.config)))
     return {
         "value": _rounded(cell.value),
         "low": _rounded(cell.low),
@@ -138,18 +137,19 @@ def _cell(cell: Cell, column: str, source: _Source, classes: dict[str, int]) -> 
         "chosen": ", ".join(f"{name} {value:g}" for name, value in sorted(score.chosen.items())),
         "counts": [score.n_train, score.n_test, score.n_groups],
         "cost": {name: float(f"{getattr(first.cost, name):.4g}") for name in COSTS},
-        "confusion": behind.added([one.confusion for one in found]),
+        "confusion": behind.added([record.score.confusion for record in records]),
         "method": source.number("methods", score.interval.method),
-        "card": source.number("cards", facts.card(found[0].card)),
-        "protocol": source.number("protocols", facts.protocol(first.run, found[0].config)),
-        "run": [source.number("facts", fact) for fact in facts.run(first.run, found[0].config)],
-        "records": [_record(*one, source) for one in zip(records, found, strict=True)],
+        "card": source.number("cards", facts.card(found.card)),
+        "protocol": source.number("protocols", facts.protocol(first.run, found.config)),
+        "run": [source.number("facts", fact) for fact in facts.run(first.run, found.config)],
+        "packages": source.number("facts", ("packages of the first record", facts.versions(found.packages))),
+        "records": [_record(record, source) for record in records],
     }
 
 
-def _record(record: Record, found: Behind, source: _Source) -> list[object]:
+def _record(record: Record, source: _Source) -> list[object]:
     score = record.score
-    environment = source.number("environments", facts.environment(record.provenance, found.packages))
+    environment = source.number("environments", facts.environment(record.provenance))
     value = _rounded(score.metrics[score.headline])
     return [record.key, record.run.seed, value, record.provenance.created, environment]
 

@@ -132,15 +132,15 @@ function classesPart(cell, column) {
 }
 
 function cardPart(cell) {
-  const card = DATA.cards[cell.card];
-  if (!card) return null;
-  const lines = card.channels.map((channel) => el("tr", {}, channel.map((text, i) => el(i ? "td" : "th", { class: i > 3 ? "number" : null, scope: i ? null : "row" }, text))));
+  if (!DATA.cards[cell.card]) return null;
+  const [lead, channels, notes] = DATA.cards[cell.card];
+  const lines = channels.map((channel) => el("tr", {}, channel.map((text, i) => el(i ? "td" : "th", { class: i > 3 ? "number" : null, scope: i ? null : "row" }, text))));
   return [
-    el("p", { class: "said" }, card.lead),
+    el("p", { class: "said" }, lead),
     el("div", { class: "scroll" }, el("table", { class: "plainly" },
       el("thead", {}, el("tr", {}, DATA.card_columns.map((name, i) => el("th", { scope: "col", class: i > 3 ? "number" : null }, name)))),
       el("tbody", {}, lines))),
-    card.notes.length ? el("ul", { class: "flags" }, card.notes.map((note) => el("li", {}, note))) : null,
+    notes.length ? el("ul", { class: "flags" }, notes.map((note) => el("li", {}, note))) : null,
   ];
 }
 
@@ -155,5 +155,6 @@ function provenancePart(cell) {
       el("thead", {}, el("tr", {}, el("th", { scope: "col", class: "number" }, "Seed"), el("th", { scope: "col", class: "number" }, "Score"), el("th", { scope: "col" }, "Made"), el("th", { scope: "col" }, "Record"))),
       el("tbody", {}, lines))),
     places.map((place) => factList(DATA.environments[place])),
+    factList([DATA.facts[cell.packages]]),
   ];
 }

@@ -10,31 +10,31 @@ from typing import Any
 
 from benchmark.records import Provenance, Run
 
-Facts = list[tuple[str, str]]
+Facts = tuple[tuple[str, str], ...]
 Plain = Mapping[str, Any]
 CARD_COLUMNS = ("Wanted", "Fed with", "Unit", "Value rule", "Mean ± std stored", "Mean ± std fed", "Cut off, %")
 
 
-def class_names(config: Plain) -> list[str]:
+def class_names(config: Plain) -> tuple[str, ...]:
     """Names of the dataset's classes in order; empty where the record has none."""
     names = _part(config, "dataset").get("class_names")
-    return [str(name) for name in names] if isinstance(names, list) else []
+    return tuple(map(str, names)) if isinstance(names, list) else ()
 
 
 def protocol(run: Run, config: Plain) -> Facts:
     """Every field of the protocol, its hash first."""
     fields = [(name, value) for name, value in _part(config, "protocol").items() if name != "name"]
-    return [
+    return (
         ("protocol", f"{run.protocol} ({run.protocol_hash})"),
         *((name.replace("_", " "), text(value)) for name, value in fields),
-    ]
+    )
 
 
 def run(run: Run, config: Plain) -> Facts:
     """What else can change the number: encoder, weights, channels, fuser, data; seeds stand apart."""
     card = _part(config, "card")
     known = {"paper": card.get("paper"), "pre-training": card.get("pretraining")}
-    return [
+    return (
         ("encoder", f"{run.encoder}, version {run.encoder_version}"),
         *((name, text(value)) for name, value in known.items() if value),
         ("options", text(run.encoder_options)),
@@ -47,10 +47,10 @@ def run(run: Run, config: Plain) -> Facts:
         ("probe", f"{run.probe}, version {run.probe_version}"),
         ("content of the data", text(run.data)),
         ("facts of the dataset", text(run.dataset_facts)),
-    ]
+    )
 
 
-def card(card: Plain) -> dict[str, Any] | None:
+def card(card: Plain) -> tuple[str, tuple[tuple[str, ...], ...], tuple[str, ...]] | None:
     """The input card: a sentence, a row of texts a channel, notes; None where there is none."""
     channels = card.get("channels")
     if not isinstance(channels, list):
@@ -60,19 +60,23 @@ def card(card: Plain) -> dict[str, Any] | None:
         f"{text(card.get('encoder_inputs'))} on {text(card.get('dataset'))}, {side} × {side} pixels; value rule: "
         f"{text(card.get('value_rule'))}. Statistics of {text(card.get('images'))} training images."
     )
-    notes = [text(note) for name in ("notes", "flags") for note in _list(card.get(name))]
-    return {"lead": lead, "channels": [_channel(one) for one in channels if isinstance(one, dict)], "notes": notes}
+    notes = tuple(text(note) for name in ("notes", "flags") for note in _list(card.get(name)))
+    return lead, tuple(_channel(one) for one in channels if isinstance(one, dict)), notes
 
 
-def environment(provenance: Provenance, packages: Mapping[str, str]) -> Facts:
-    """Code, machine and packages; the host's name stays out of what is published."""
+def environment(provenance: Provenance) -> Facts:
+    """Code and machine; the host's name stays out of what is published."""
     dirty = " with changes that are in no commit" if provenance.git_dirty else ""
-    return [
+    return (
         ("commit", f"{provenance.git_commit or 'none'}{dirty}"),
         ("device", f"{provenance.device}, {provenance.threads} threads"),
         ("Python", provenance.python),
-        ("packages", ", ".join(f"{name} {version}" for name, version in sorted(packages.items()))),
-    ]
+    )
+
+
+def versions(packages: Mapping[str, str]) -> str:
+    """Packages with their versions, by name."""
+    return ", ".join(f"{name} {version}" for name, version in sorted(packages.items()))
 
 
 def text(value: object) -> str:
@@ -88,12 +92,12 @@ def text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _channel(entry: Plain) -> list[str]:
+def _channel(entry: Plain) -> tuple[str, ...]:
     length, stored, filled = (entry.get(name) for name in ("wavelength_um", "stored_name", "filled"))
     source = text(entry.get("source"))
     fed = source if not stored or stored == source else f"{source} ({text(stored)})"
     share = entry.get("share_clipped")
-    return [
+    return (
         text(entry.get("wanted")) + (f" {text(length)} µm" if length else ""),
         fed + (f", filled: {text(filled)}" if filled else ""),
         text(entry.get("unit")),
@@ -101,7 +105,7 @@ def _channel(entry: Plain) -> list[str]:
         _spread(entry.get("mean_before"), entry.get("std_before")),
         _spread(entry.get("mean_after"), entry.get("std_after")),
         f"{100 * share:.1f}" if isinstance(share, int | float) else "–",
-    ]
+    )
 
 
 def _spread(mean: object, std: object) -> str:
