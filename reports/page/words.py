@@ -24,11 +24,8 @@ def labels(tables: Sequence[Table]) -> list[str]:
 def _label(settings: dict[str, str], varying: Sequence[str]) -> str:
     fused = f" on {settings['features']} features" if settings.get("features") else ""
     parts = [f"{settings['task'].capitalize()}, {settings['probe']} probe{fused}", f"{settings['bands']} bands"]
-    parts += [
-        f"{name.replace('_', ' ')} {settings[name]}"
-        for name in varying
-        if settings.get(name, "") not in ("", USUAL.get(name))
-    ]
+    told = [name for name in varying if settings.get(name, "") not in ("", USUAL.get(name))]
+    parts += [f"{name.replace('_', ' ')} {settings[name]}" for name in told]
     return " · ".join(parts)
 
 
