@@ -201,6 +201,12 @@ def test_a_phone_shows_it_without_scrolling_the_page_sideways(visit):
     assert seen.tab.evaluate("document.querySelector('dialog').scrollWidth") == 375
 
 
+def test_without_scripts_the_tables_are_there(visit):
+    seen = visit(java_script_enabled=False)
+    assert seen.tab.locator("tr[data-row]:visible").count() == 6
+    assert not seen.tab.locator("#filter").is_visible()
+
+
 def test_dark_and_light_follow_the_system_until_the_reader_chooses(visit):
     seen = visit(color_scheme="dark")
     paper = "getComputedStyle(document.body).backgroundColor"

@@ -95,7 +95,7 @@ function testsPart() {
   if (!own.length) return null;
   const lines = own.map(([, family, better, worse, difference, low, high, p, adjusted]) => {
     const [other, sign] = better === shown.row ? [worse, 1] : [better, -1];
-    const signed = (value) => `${value < 0 ? "−" : "+"}${percent(Math.abs(value))}`;
+    const signed = (value) => (percent(Math.abs(value)) === "0.0" ? "0.0" : `${value < 0 ? "−" : "+"}${percent(Math.abs(value))}`);
     const ends = [sign * low, sign * high].sort((a, b) => a - b);
     return el("tr", {}, el("th", { scope: "row" }, named(rows[other])), el("td", {}, DATA.families[family]),
       [signed(sign * difference), ends.map(signed).join(" to "), p.toFixed(3), adjusted.toFixed(3)].map((text) => el("td", { class: "number" }, text)));
@@ -122,7 +122,7 @@ function classesPart(cell, column) {
   const heads = [...CLASS_SCORES.map(([, title]) => title), "In truth", "Predicted"];
   const matrix = confusion.kind === "matrix"
     ? [el("p", { class: "said" }, `Confusion: per cent of each true class${cell.seeds > 1 ? `, ${cell.seeds} seeds added` : ""}; counts when pointed at.`), el("div", { class: "scroll" }, confusionTable(confusion, column)), el("br")]
-    : [];
+    : [el("p", { class: "said" }, `Counts by class${cell.seeds > 1 ? `, ${cell.seeds} seeds added` : ""}: several labels an image, or too many classes, have no matrix here.`)];
   return [
     ...matrix,
     el("div", { class: "scroll" }, el("table", { class: "plainly" },
