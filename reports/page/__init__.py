@@ -26,7 +26,7 @@ from reports.table import NOT_RANKED, Row, Table
 HERE = Path(__file__).parent
 NAME = "index.html"
 TITLE = "Leaderboard of frozen geospatial encoders"
-SCRIPTS = ("dom.js", "board.js", "bars.js", "cost.js", "classes.js", "detail.js", "main.js")
+SCRIPTS = ("dom.js", "board.js", "bars.js", "cost.js", "plot.js", "classes.js", "detail.js", "parts.js", "main.js")
 
 
 def write(merged: Merged, tables: Sequence[Table], folder: Path) -> Path:
@@ -44,6 +44,7 @@ def write(merged: Merged, tables: Sequence[Table], folder: Path) -> Path:
         foot=foot(merged.records),
         boards=[_board(label, table) for label, table in zip(labels(tables), tables, strict=True)],
         fusers=paper.FUSERS,
+        span=_span,
         mean_rank=marks.MEAN_RANK,
         not_ranked=NOT_RANKED,
         data=_inert(data),
@@ -73,6 +74,10 @@ def _board(label: str, table: Table) -> _Board:
         (name, [(numbers[id(row)], places[id(row)], row) for row in rows]) for name, rows in table.sections.items()
     ]
     return _Board(label, table, sections, place(table, printed))
+
+
+def _span(low: float, high: float, digits: int) -> str:
+    return f"{low:.{digits}f}–{high:.{digits}f}"
 
 
 def _inert(data: object) -> str:

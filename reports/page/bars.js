@@ -6,13 +6,16 @@ function drawBars() {
   const set = current();
   const rows = shownRows();
   const panels = set.columns.map((column, c) => panel(column, c, rows)).filter(Boolean);
-  byId("bars").querySelector(".panels").replaceChildren(...panels);
+  byId("bars")
+    .querySelector(".panels")
+    .replaceChildren(...panels);
 }
 
 function panel(column, c, rows) {
   const found = rows.filter(({ row }) => row.cells[c]);
   if (!found.length) return null;
-  found.sort((a, b) => isModel(b.row) - isModel(a.row) || b.row.cells[c].value - a.row.cells[c].value);
+  const competes = ({ row }) => isModel(row) && row.cells[c].ranked;
+  found.sort((a, b) => competes(b) - competes(a) || b.row.cells[c].value - a.row.cells[c].value);
   const drawn = found.slice(0, MOST_BARS);
   const zoomed = byId("zoom").checked;
   const cells = drawn.map(({ row }) => row.cells[c]);
@@ -23,7 +26,8 @@ function panel(column, c, rows) {
   const lines = drawn.map(({ row, index }) => bar(row, index, c, x, marks, zoomed));
   const more = found.length - drawn.length;
   return el(
-    "figure", { class: "panel" },
+    "figure",
+    { class: "panel" },
     el("figcaption", {}, column.name, el("small", {}, `${column.metric}, %`)),
     el("ol", {}, lines),
     el("div", { class: "axis", "aria-hidden": "true" }, el("span"), axis(marks, x)),
@@ -35,26 +39,34 @@ function bar(row, index, c, x, marks, zoomed) {
   const cell = row.cells[c];
   const at = (value) => `${x(value).toFixed(2)}%`;
   const line = (y1, y2, x1, x2, name) => svg("line", { class: name, x1, x2, y1, y2 });
-  const spread = cell.high > cell.low
-    ? [
-      line("50%", "50%", at(cell.low), at(cell.high), "whisker"),
-      ...[cell.low, cell.high].map((end) => line("36%", "64%", at(end), at(end), "whisker")),
-    ]
-    : [];
+  const spread =
+    cell.high > cell.low
+      ? [
+          line("50%", "50%", at(cell.low), at(cell.high), "whisker"),
+          ...[cell.low, cell.high].map((end) => line("36%", "64%", at(end), at(end), "whisker")),
+        ]
+      : [];
   const value = zoomed
     ? svg("circle", { class: "dot", cx: at(cell.value), cy: "50%", r: 4.5 })
     : svg("rect", { class: "bar", x: 0, y: "20%", width: at(cell.value), height: "60%" });
   const grid = marks.map((mark) => line("0", "100%", at(mark / 100), at(mark / 100), "grid"));
-  const classes = [isModel(row) ? "" : "rest", cell.mark].join(" ").trim();
   return el(
-    "li", { class: classes, "data-row": index, "data-column": c, title: `${named(row)}: ${percent(cell.value)} ${interval(cell) && `[${interval(cell)}]`}` },
-    el("span", { class: "who" }, named(row)),
+    "li",
+    {
+      class: isModel(row) && cell.ranked ? null : "rest",
+      "data-row": index,
+      "data-column": c,
+      title: `${named(row)}: ${percent(cell.value)} ${interval(cell) && `[${interval(cell)}]`}`,
+    },
+    el("span", { class: "who" }, el("span", {}, row.title), row.fuser ? el("b", {}, ` · ${row.fuser}`) : null),
     svg("svg", { "aria-hidden": "true" }, grid, zoomed ? [spread, value] : [value, spread]),
     el("span", { class: "figure" }, percent(cell.value)),
   );
 }
 
 function axis(marks, x) {
-  const texts = marks.map((mark) => svg("text", { x: `${x(mark / 100)}%`, y: 11, "text-anchor": "middle" }, String(mark)));
+  const texts = marks.map((mark) =>
+    svg("text", { x: `${x(mark / 100)}%`, y: 11, "text-anchor": "middle" }, String(mark)),
+  );
   return svg("svg", {}, texts);
 }

@@ -9,7 +9,10 @@ const isShown = (row) => {
   return !view.hidden.has(row.section) && view.words.every((word) => text.includes(word));
 };
 // Rows of the current set that the filter leaves, with their numbers.
-const shownRows = () => current().rows.map((row, index) => ({ row, index })).filter(({ row }) => isShown(row));
+const shownRows = () =>
+  current()
+    .rows.map((row, index) => ({ row, index }))
+    .filter(({ row }) => isShown(row));
 
 function sortKey(row, by) {
   if (by === "title") return named(row).toLowerCase();

@@ -22,6 +22,8 @@ const svg = (name, attributes = {}, ...children) =>
 
 const percent = (value) => (100 * value).toFixed(1);
 const interval = (cell) => (cell.high > cell.low ? `${percent(cell.low)}–${percent(cell.high)}` : "");
+const percentOrDash = (value) => (Number.isFinite(value) ? percent(value) : "–");
+const grouped = (count) => count.toLocaleString("en");
 const isModel = (row) => row.section === "models";
 const named = (row) => (row.fuser ? `${row.title} · ${row.fuser}` : row.title);
 
@@ -29,7 +31,13 @@ const named = (row) => (row.fuser ? `${row.title} · ${row.fuser}` : row.title);
 function short(value) {
   if (!Number.isFinite(value)) return "–";
   if (value === 0) return "0";
-  const [scale, unit] = [[1e12, " T"], [1e9, " G"], [1e6, " M"], [1e3, " k"], [0, ""]].find(([s]) => Math.abs(value) >= s);
+  const [scale, unit] = [
+    [1e12, " T"],
+    [1e9, " G"],
+    [1e6, " M"],
+    [1e3, " k"],
+    [0, ""],
+  ].find(([s]) => Math.abs(value) >= s);
   const scaled = scale ? value / scale : value;
   const text = Math.abs(scaled) >= 1000 ? scaled.toFixed(0) : scaled.toPrecision(3);
   return String(Number(text)) + unit;
@@ -49,4 +57,21 @@ function ticks(low, high, most) {
 
 function fill(select, options, chosen) {
   select.replaceChildren(...options.map(([value, text]) => el("option", { value, selected: value === chosen }, text)));
+}
+
+const said = (text) => el("p", { class: "said" }, text);
+const bullets = (texts) =>
+  el(
+    "ul",
+    { class: "flags" },
+    texts.map((text) => el("li", {}, text)),
+  );
+
+// A table of lines, each headed by its first; columns are [title, class].
+function plainTable(columns, lines) {
+  const head = columns.map(([title, kind]) => el("th", { scope: "col", class: kind }, title));
+  const cell = (content, i) => el(i ? "td" : "th", { scope: i ? null : "row", class: columns[i][1] }, content);
+  const body = lines.map((line) => el("tr", {}, line.map(cell)));
+  const table = el("table", { class: "plainly" }, el("thead", {}, el("tr", {}, head)), el("tbody", {}, body));
+  return el("div", { class: "scroll" }, table);
 }

@@ -6,18 +6,29 @@ function applyTheme(theme) {
   if (theme === "system") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
   byId("theme").dataset.now = theme;
-  byId("theme").replaceChildren(el("span", { class: "unseen" }, "Colours: "), { system: "Auto", light: "Light", dark: "Dark" }[theme]);
+  byId("theme").replaceChildren(
+    el("span", { class: "unseen" }, "Colours: "),
+    { system: "Auto", light: "Light", dark: "Dark" }[theme],
+  );
 }
 
 function storedTheme() {
   // A browser may forbid storage to a page read from disk.
-  try { return THEMES.find((theme) => theme === localStorage.getItem("theme")) ?? "system"; } catch { return "system"; }
+  try {
+    return THEMES.find((theme) => theme === localStorage.getItem("theme")) ?? "system";
+  } catch {
+    return "system";
+  }
 }
 
 function nextTheme() {
   const theme = THEMES[(THEMES.indexOf(byId("theme").dataset.now) + 1) % THEMES.length];
   applyTheme(theme);
-  try { localStorage.setItem("theme", theme); } catch { /* it lasts as long as the page */ }
+  try {
+    localStorage.setItem("theme", theme);
+  } catch {
+    /* it lasts as long as the page */
+  }
 }
 
 // The address names set, row and dataset, counted from 1: #2 or #2/5/1.
@@ -38,7 +49,9 @@ function light(event) {
   const over = event.target.closest?.("[data-row]");
   const row = over && !over.closest("dialog") ? over.dataset.row : null;
   for (const lit of document.querySelectorAll(".lit")) lit.classList.remove("lit");
-  if (row !== null) for (const one of document.querySelectorAll(`main section:not([hidden]) [data-row="${row}"]`)) one.classList.add("lit");
+  if (row !== null)
+    for (const one of document.querySelectorAll(`main section:not([hidden]) [data-row="${row}"]`))
+      one.classList.add("lit");
   const tip = byId("tip");
   const text = over?.dataset.tip;
   tip.hidden = !text;
@@ -58,7 +71,10 @@ function opened(event) {
 
 function listen() {
   byId("theme").addEventListener("click", nextTheme);
-  byId("set").addEventListener("change", () => { chooseSet(Number(byId("set").value)); remember(); });
+  byId("set").addEventListener("change", () => {
+    chooseSet(Number(byId("set").value));
+    remember();
+  });
   byId("filter").addEventListener("input", () => {
     view.words = byId("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
     refresh();
@@ -66,17 +82,28 @@ function listen() {
   byId("zoom").addEventListener("change", drawBars);
   for (const id of ["cost-score", "cost-kind"]) byId(id).addEventListener("change", drawCost);
   for (const id of ["classes-dataset", "classes-score"]) byId(id).addEventListener("change", drawClasses);
-  for (const head of document.querySelectorAll(".scores thead button")) head.addEventListener("click", () => sortBy(head.dataset.by, head.dataset.better));
+  for (const head of document.querySelectorAll(".scores thead button"))
+    head.addEventListener("click", () => sortBy(head.dataset.by, head.dataset.better));
   document.querySelector("main").addEventListener("click", opened);
   document.querySelector("main").addEventListener("keydown", (event) => {
-    if (event.target.matches(".point") && (event.key === "Enter" || event.key === " ")) { event.preventDefault(); opened(event); }
+    if (event.target.matches(".point") && (event.key === "Enter" || event.key === " ")) {
+      event.preventDefault();
+      opened(event);
+    }
   });
   for (const name of ["pointerover", "focusin"]) document.addEventListener(name, light);
-  byId("detail").addEventListener("click", (event) => { if (event.target === byId("detail")) byId("detail").close(); });
+  byId("detail").addEventListener("click", (event) => {
+    if (event.target === byId("detail")) byId("detail").close();
+  });
   byId("detail").addEventListener("close", remember);
   addEventListener("hashchange", recall);
   let width = innerWidth;
-  addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawCost(); } });
+  addEventListener("resize", () => {
+    if (innerWidth !== width) {
+      width = innerWidth;
+      drawCost();
+    }
+  });
 }
 
 for (const id of ["theme", "bars", "cost", "classes"]) byId(id).hidden = false;
