@@ -67,9 +67,9 @@ def test_a_folder_named_twice_is_read_once(tmp_path):
     assert len(merge([folder, tmp_path / "x" / ".." / "x"]).records) == 1
 
 
-def test_what_takes_memory_and_no_table_shows_is_left_in_the_files(tmp_path):
+def test_what_takes_memory_and_is_seldom_shown_is_left_in_the_files(tmp_path):
     (record,) = merge([put(tmp_path, make_record(input_card={"a": 1}))]).records
-    assert (record.score.group_counts, record.score.confusion, record.input_card) == ([], [], {})
+    assert (record.score.group_counts, record.score.calibration, record.input_card) == ([], [], {})
     assert record.score.metrics == make_record().score.metrics
 
 
@@ -78,7 +78,7 @@ def test_report_takes_folders_and_says_where_the_tables_are(tmp_path, capsys):
     put(tmp_path / "y", make_record(0.8, encoder="b"))
     assert evaluate.main(["report", str(tmp_path / "x"), str(tmp_path / "y"), "--output", str(tmp_path / "both")]) == 0
     printed = capsys.readouterr().out
-    assert f"Look at {tmp_path}/both/leaderboard.csv" in printed
+    assert f"Look at {tmp_path}/both/index.html" in printed
     assert set(pd.read_csv(tmp_path / "both" / "leaderboard.csv")["encoder"]) == {"a", "b"}
     assert evaluate.main(["report", str(tmp_path / "y")]) == 0
     assert list(pd.read_csv(tmp_path / "y" / "leaderboard.csv")["encoder"]) == ["b"]
