@@ -168,6 +168,16 @@ def test_the_keyboard_opens_a_row_with_all_that_lies_behind_it_and_closes_it(vis
     assert button.evaluate("one => one === document.activeElement")
 
 
+def test_a_missing_score_gives_its_reason_in_table_and_row(visit):
+    seen = visit()
+    seen.tab.select_option("#set", "1")
+    row = seen.tab.locator(".set:visible tr", has_text="SATMAE")
+    assert row.locator(".missing").all_inner_texts() == ["not run"]
+    row.locator(".open").click()
+    part = seen.tab.locator("dialog section", has=seen.tab.get_by_text("Datasets without a score", exact=True))
+    assert part.locator("tbody tr").all_inner_texts() == ["m-so2sat\tnot run\t–"]
+
+
 def test_an_address_leads_back_to_the_cell_it_was_copied_from(visit):
     seen = visit()
     seen.tab.select_option("#set", "1")

@@ -78,8 +78,8 @@ const EFFICIENCY = [
   ["Trained parameters", (one) => short(one.trained_parameters)],
   ["GFLOPs an image", (one) => Number(one.gflops.toPrecision(3)).toLocaleString("en")],
   ["Images a second", (one) => (one.images_per_second ? short(one.images_per_second) : "–")],
-  ["Peak memory", (one) => `${short(one.peak_memory_bytes)}B`],
-  ["Features an image", (one) => `${short(one.feature_bytes_per_image)}B`],
+  ["Peak memory", (one) => bytes(one.peak_memory_bytes)],
+  ["Features an image", (one) => bytes(one.feature_bytes_per_image)],
   ["Finest grid", (one) => [...new Set(one.finest_grid)].join("–")],
   ["Seconds a cell", (one) => short(one.seconds)],
 ];

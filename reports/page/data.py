@@ -105,6 +105,9 @@ def _row(row: Row, table: Table, source: _Source, classes: dict[str, int]) -> di
         "section": row.section,
         "licence": row.licence,
         "overlap": [number for number, name in enumerate(table.columns) if name in row.overlap],
+        "missing": [
+            (name, row.missing[name].kind, row.missing[name].why) for name in table.columns if name in row.missing
+        ],
         "aggregates": [_aggregate(row.aggregates.get(name)) for name in table.aggregates],
         "efficiency": asdict(row.efficiency) if row.efficiency else None,
         "cells": [

@@ -21,6 +21,7 @@ function drawDetail() {
     ["Score", scorePart(cell, column)],
     ["Flags", flagsPart(row, cell)],
     ["Paired tests", testsPart()],
+    ["Datasets without a score", missingPart(row)],
     ["Classes", classesPart(cell, column)],
     ["Input card", cardPart(cell)],
     ["Cost", factList(costFacts(cell.cost))],
@@ -99,8 +100,8 @@ const COST_FACTS = [
   ["trained_parameters", "Trained parameters", short],
   ["encode_seconds", "Encoding", (n) => `${short(n)} s`],
   ["train_seconds", "Fitting", (n) => `${short(n)} s`],
-  ["peak_memory_bytes", "Peak memory", (n) => `${short(n)}B`],
-  ["feature_bytes_per_image", "Features an image", (n) => `${short(n)}B`],
+  ["peak_memory_bytes", "Peak memory", (n) => bytes(n)],
+  ["feature_bytes_per_image", "Features an image", (n) => bytes(n)],
   ["finest_grid", "Finest feature grid", (n) => `${n} × ${n}`],
 ];
 const costFacts = (cost) => COST_FACTS.map(([name, title, say]) => [title, say(cost[name])]);

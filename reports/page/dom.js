@@ -43,6 +43,8 @@ function short(value) {
   return String(Number(text)) + unit;
 }
 
+const bytes = (value) => `${short(value)}${value < 1e3 ? " " : ""}B`;
+
 // The ticks of an axis at 1, 2 or 5 times a power of ten, at most `most` steps; its first and last enclose the values.
 function ticks(low, high, most) {
   const span = high - low || Math.abs(high) || 1;
@@ -51,7 +53,7 @@ function ticks(low, high, most) {
   const found = [];
   for (let k = Math.floor(low / step + 1e-9); ; k++) {
     found.push(Number((k * step).toPrecision(12)));
-    if (k * step >= high - 1e-12) return found;
+    if (found.length > 1 && k * step >= high - 1e-12) return found;
   }
 }
 

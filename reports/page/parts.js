@@ -21,6 +21,11 @@ function testsPart() {
   ];
 }
 
+function missingPart(row) {
+  const lines = row.missing.map(([dataset, kind, why]) => [dataset, kind, why || "–"]);
+  return lines.length ? plainTable([["Dataset"], ["State"], ["Why"]], lines) : null;
+}
+
 function signed(value) {
   const size = percent(Math.abs(value));
   return size === "0.0" ? size : `${value < 0 ? "−" : "+"}${size}`;

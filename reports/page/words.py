@@ -7,6 +7,8 @@ from reports.table import Table
 
 ALWAYS = ("task", "probe", "features", "bands")
 """Settings that a label names even where all tables share them."""
+HASH = "protocol_hash"
+"""Named where nothing else tells tables apart."""
 USUAL = {"band_names": "corrected", "partition": "default"}
 """Values that go without saying where others name theirs."""
 
@@ -14,11 +16,10 @@ USUAL = {"band_names": "corrected", "partition": "default"}
 def labels(tables: Sequence[Table]) -> list[str]:
     """A label a table: its task, probe and bands, and other settings in which tables differ."""
     settings = [table.settings for table in tables]
-    varying = [
-        name for name in (settings[0] if settings else ())
-        if name not in ALWAYS and len({one.get(name) for one in settings}) > 1
-    ]  # fmt: skip
-    return [_label(one, varying) for one in settings]
+    names = [name for name in (settings[0] if settings else ()) if name not in ALWAYS]
+    varying = [name for name in names if len({one.get(name) for one in settings}) > 1]
+    found = [_label(one, [name for name in varying if name != HASH]) for one in settings]
+    return found if len(set(found)) == len(found) else [_label(one, varying) for one in settings]
 
 
 def _label(settings: dict[str, str], varying: Sequence[str]) -> str:
