@@ -117,10 +117,11 @@ def _preview(options: argparse.Namespace) -> int:
         print("\n".join(shown.lines))
         if options.features or options.attention:
             from benchmark import looks
+            from reports import figures
 
-            points = [looks.parse_point(point) for point in options.attention]
-            for path in looks.look(cell, _places(options), options.features, points):
-                print(f"Drawn: {path}")
+            points, places = [looks.parse_point(point) for point in options.attention], _places(options)
+            for path in looks.look(cell, places, options.features, points):
+                print(f"Drawn: {figures.draw_looks(path, places.output)}")
     return 0
 
 

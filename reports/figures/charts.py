@@ -1,0 +1,222 @@
+"""Charts of a table: bars with intervals, score against cost, label fractions."""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from reports.figures.panels import Layout, is_leftmost, legend, legend_height, panels
+from reports.figures.style import INK, METRICS, SMALL, Look, Looks, folded, label, width_of
+from reports.table import Cell, Efficiency, Row, Table
+
+CURVES = 8
+"""Rows of a table that lines and points tell apart; the first ones are the best."""
+BAR = 0.135
+"""Inches of a bar with the space around it."""
+PALE = 0.55
+"""Opacity of what isn't ranked."""
+
+
+def bars(table: Table, looks: Looks) -> Any:
+    """A panel a dataset, a bar a row with its interval; paler where it isn't ranked."""
+    rows = list(reversed(table.rows))
+    names = [folded(label(row)) for row in rows]
+    lines = max(name.count("\n") + 1 for name in names)
+    height = len(rows) * BAR * max(1.0, 0.85 * lines) + 0.06
+    made, axes = panels(len(table.columns), Layout(height, width_of(names), gap=0.4, under=0.24, over=0.32, right=0.35))
+    for number, (ax, column) in enumerate(zip(axes, table.columns, strict=True)):
+        _draw_bars(ax, [row.cells.get(column) for row in rows], [looks[label(row)] for row in rows])
+        ax.set(xlim=(0, 100), ylim=(-0.6, len(rows) - 0.4), xticks=(0, 25, 50, 75, 100))
+        ax.set_title(f"{column}\n{METRICS.get(table.metrics[column], table.metrics[column])} (%)", pad=3)
+        ax.set_yticks(range(len(rows)), names if is_leftmost(number, len(axes)) else [""] * len(rows))
+        ax.tick_params(axis="y", length=0)
+        ax.grid(axis="x")
+    return made
+
+
+def _draw_bars(ax: Any, cells: Sequence[Cell | None], drawn: Sequence[Look]) -> None:
+    places = [place for place, cell in enumerate(cells) if cell is not None]
+    there = [(cell, look) for cell, look in zip(cells, drawn, strict=True) if cell is not None]
+    values = [100 * cell.value for cell, _ in there]
+    colours = [(look.colour, 1.0 if cell.ranked else PALE) for cell, look in there]
+    ax.barh(places, values, height=0.74, color=colours, linewidth=0)
+    below = [max(0.0, 100 * (cell.value - cell.low)) for cell, _ in there]
+    above = [max(0.0, 100 * (cell.high - cell.value)) for cell, _ in there]
+    ax.errorbar(values, places, xerr=[below, above], linestyle="none", color=INK, elinewidth=0.7, capsize=1.2)
+    for place, cell in enumerate(cells):
+        ax.text(102.5, place, cell.percent if cell else "–", va="center_baseline", fontsize=SMALL)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A cost: its name, how a row gives it (0 where it isn't known), whether more of it is better."""
+
+    name: str
+    of: Callable[[Efficiency], float]
+    more_is_better: bool = False
+
+
+COSTS = (
+    Axis("images/s, frozen part", lambda one: one.images_per_second or 0, more_is_better=True),
+    Axis("frozen parameters", lambda one: one.frozen_parameters),
+    Axis("trained parameters", lambda one: one.trained_parameters),
+    Axis("GFLOPs an image, frozen part", lambda one: one.gflops),
+)
+
+
+def cost(table: Table, looks: Looks) -> Any:
+    """Mean score over the datasets that all rows have, against each cost, with the front of rows that nobody beats in
+    both; floors are lines. None where no dataset is common to all rows."""
+    rows = [row for row in table.rows if row.section != "floors"]
+    common = [column for column in table.columns if rows and all(column in row.cells for row in table.rows)]
+    if not common:
+        return None
+    names = [label(row) for row in rows]
+    layout = Layout(1.35, 0.42, gap=0.14, under=0.34, over=0.08, bottom=legend_height(names, True))
+    made, axes = panels(len(COSTS), layout)
+    score = {label(row): fmean(row.cells[column].value for column in common) for row in table.rows}
+    for number, (ax, axis) in enumerate(zip(axes, COSTS, strict=True)):
+        costs = {label(row): axis.of(row.efficiency) if row.efficiency else 0 for row in rows}
+        points = {name: (costs[name], 100 * score[name]) for name in names if costs[name] > 0}
+        for row in (row for row in table.rows if row.section == "floors"):
+            ax.axhline(100 * score[label(row)], color=looks[label(row)].colour, linewidth=0.7, linestyle=(0, (4, 2)))
+        best = front(points.values(), axis.more_is_better)
+        ax.plot(*zip(*best, strict=True), color="#888888", linewidth=0.8, zorder=1) if best else None
+        for name, (x, y) in points.items():
+            ax.plot(x, y, linestyle="none", **looks[name].points(markersize=4.5))
+        ax.set_xscale("log")
+        ax.margins(x=0.15, y=0.12)
+        ax.set_xlabel(axis.name + (" →" if axis.more_is_better else ""), labelpad=2)
+        ax.grid(True)
+        ax.minorticks_off()
+        ticks = [tick for tick in _ticks(*ax.get_xlim()) if points]
+        ax.set_xticks(ticks, [_number(tick) for tick in ticks])
+        if number:
+            ax.sharey(axes[0])
+            ax.tick_params(labelleft=False)
+    metrics = {METRICS.get(table.metrics[column], table.metrics[column]) for column in common}
+    what = next(iter(metrics)) if len(metrics) == 1 else "score"
+    over = common[0] if len(common) == 1 else f"mean of {len(common)} datasets"
+    axes[0].set_ylabel(f"{what}, {over} (%)")
+    legend(made, names, looks, line="none")
+    return made
+
+
+def front(points: Iterable[tuple[float, float]], more_is_better: bool) -> list[tuple[float, float]]:
+    """The Pareto front: points (cost, score) that no other beats in one and equals in the other, by cost."""
+    sign = -1 if more_is_better else 1
+    found: list[tuple[float, float]] = []
+    for point in sorted(set(points), key=lambda one: (sign * one[0], -one[1])):
+        if not found or point[1] > found[-1][1]:
+            found.append(point)
+    return sorted(found)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Two to five round numbers of a logarithmic axis."""
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in ((1,), (1, 3), (1, 2, 5), tuple(range(1, 10))):
+        found = [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]
+        if len(found) > 1:
+            return found[:: math.ceil(len(found) / 5)]
+    return found
+
+
+def _number(value: float) -> str:
+    """`2 M` for two million."""
+    for size, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if value >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
+
+
+FRACTION = re.compile(r"(?P<theirs>\d\.\d+)x_train|stratified_(?P<ours>\d\.\d+)_draw\d+")
+
+
+def fraction_of(partition: str) -> tuple[str, float] | None:
+    """Whose label fraction a partition is (`GEO-Bench` or `stratified`) and how much of train it holds."""
+    found = FRACTION.fullmatch(partition)
+    if not found:
+        return None
+    return ("GEO-Bench", float(found["theirs"])) if found["theirs"] else ("stratified", float(found["ours"]))
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Tables that differ in the partition alone, of one kind of label fractions, by fraction."""
+
+    kind: str
+    tables: dict[float, list[Table]]
+
+
+def curves(tables: Sequence[Table]) -> list[Curves]:
+    """What label-fraction curves can be drawn: two fractions or more."""
+    alike: dict[tuple[tuple[str, str], ...], list[Table]] = defaultdict(list)
+    for table in tables:
+        alike[tuple((name, value) for name, value in table.settings.items() if name != "partition")].append(table)
+    found = []
+    for group in alike.values():
+        whole = [table for table in group if table.settings["partition"] == "default"]
+        for kind in ("GEO-Bench", "stratified"):
+            by_fraction: dict[float, list[Table]] = defaultdict(list)
+            for table in group:
+                of = fraction_of(table.settings["partition"])
+                if of and of[0] == kind:
+                    by_fraction[of[1]].append(table)
+            if by_fraction:
+                by_fraction[1.0] = by_fraction.get(1.0) or whole
+            if sum(bool(one) for one in by_fraction.values()) > 1:
+                found.append(Curves(kind, {fraction: by_fraction[fraction] for fraction in sorted(by_fraction)}))
+    return found
+
+
+def fractions(of: Curves, looks: Looks) -> Any:
+    """A panel a dataset, a line a row: score by label fraction; the bar is its interval, or the range of draws."""
+    every = [table for tables in of.tables.values() for table in tables]
+    columns = [
+        column
+        for column in dict.fromkeys(column for table in every for column in table.columns)
+        if sum(any(column in table.columns for table in tables) for tables in of.tables.values()) > 1
+    ]
+    names = list(dict.fromkeys(label(row) for table in reversed(every) for row in table.rows))[:CURVES]
+    wide = len(columns) > 2
+    layout = Layout(1.2, 0.42, gap=0.3, under=0.34, bottom=legend_height(names, wide))
+    made, axes = panels(len(columns), layout)
+    for number, (ax, column) in enumerate(zip(axes, columns, strict=True)):
+        for name in names:
+            _curve(ax, {x: _cells(tables, name, column) for x, tables in of.tables.items()}, looks[name])
+        ax.set_xscale("log")
+        ax.set_xlim(0.8 * min(of.tables), 1.25)
+        ax.set_xticks(list(of.tables), [f"{100 * fraction:g}" for fraction in of.tables])
+        ax.minorticks_off()
+        ax.set_title(column, pad=3)
+        ax.set_xlabel("train labels (%)", labelpad=2)
+        ax.grid(True)
+        if is_leftmost(number, len(axes)):
+            metric = next(table.metrics[column] for table in every if column in table.metrics)
+            ax.set_ylabel(f"{METRICS.get(metric, metric)} (%)")
+    legend(made, names, looks)
+    return made
+
+
+def _cells(tables: Sequence[Table], name: str, column: str) -> list[Cell]:
+    rows: list[Row] = [row for table in tables for row in table.rows if label(row) == name]
+    return [row.cells[column] for row in rows if column in row.cells]
+
+
+def _curve(ax: Any, cells: dict[float, list[Cell]], look: Look) -> None:
+    points = []
+    for x, found in cells.items():
+        if not found:
+            continue
+        value = fmean(cell.value for cell in found)
+        drawn = len(found) > 1
+        low = min(cell.value for cell in found) if drawn else min(found[0].low, value)
+        high = max(cell.value for cell in found) if drawn else max(found[0].high, value)
+        points.append((x, 100 * value, 100 * (value - low), 100 * (high - value)))
+    if points:
+        fractions, values, below, above = zip(*points, strict=True)
+        ax.errorbar(fractions, values, yerr=[below, above], elinewidth=0.6, capsize=1.2, **look.points())

@@ -1,0 +1,215 @@
+"""Figures draw what records say, the same bytes each time, and tell rows apart without colour."""
+
+import hashlib
+import itertools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmark import npz, pictures
+from benchmark.records import Record, RecordStore
+from encoders.errors import UserError
+from reports import figures
+from reports.figures import charts, classes, examples, fusers, style
+from reports.figures.details import Details
+from reports.figures.fonts import FAMILY, figure_font
+from reports.merging import merge
+from reports.table import Table
+from reports.tables import tables
+from tests.record_factory import make_record
+
+CLASSES = ["no tree", "tree"]
+TEST = "ab" * 32
+
+
+def stored(folder: Path, record: Record, predictions: dict[str, np.ndarray]) -> Record:
+    content = npz.pack(predictions)
+    record = replace(record, key=record.run.key, predictions_sha256=hashlib.sha256(content).hexdigest())
+    config = {"dataset": {"class_names": CLASSES}}
+    record = replace(record, provenance=replace(record.provenance, config=config))
+    RecordStore(folder).write(record, content)
+    return record
+
+
+def masks_record(folder: Path, encoder: str, value: float, **changes: Any) -> Record:
+    facts = {"metric": "miou_truth", "num_classes": 2, "no_data": 0}
+    record = make_record(
+        value, metric="miou_truth", encoder=encoder, task="segmentation", probe="upernet", dataset="m-NeonTree",
+        dataset_facts=facts, data={"train": "1", "valid": "2", "test": TEST}, **changes,
+    )  # fmt: skip
+    score = replace(record.score, confusion=[[30, 10], [5, 55]], metrics={"miou_truth": value})
+    masks = np.zeros((3, 64, 64), np.uint8)
+    masks[:, :, :20] = 1
+    names = np.array(["a", "b", "c"])
+    return stored(folder, replace(record, score=score), {"masks": masks, "samples": names})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("records")
+    labels = {"scores": np.eye(2, dtype=np.float32)[[0, 1, 1]], "samples": np.array(["a", "b", "c"])}
+    for encoder, value in (("croma", 0.9), ("dofa", 0.8)):
+        for partition in ("default", "0.10x_train"):
+            less = 0.0 if partition == "default" else 0.2
+            stored(made, make_record(value - less, encoder=encoder, partition=partition), labels)
+    one = masks_record(made, "satdifuser", 0.6, fusion="gw", fuser={"kind": "gw"})
+    masks_record(made, "croma", 0.5)
+    truth = np.zeros((3, 64, 64), np.uint8)
+    truth[:, :32] = 1
+    images = np.random.default_rng(0).integers(0, 255, (3, 64, 64, 3)).astype(np.uint8)
+    shown = {"images": images, "truth": truth, "samples": np.array(["a", "b", "c"]), "classes": np.array(CLASSES)}
+    pictures.write(pictures.examples_path(made, "m-NeonTree", TEST), shown)
+    weights = np.full((2, 3), 1 / 6, np.float32)
+    about = {"kind": np.array("gw"), "views": np.array(["t=1", "t=2"]), "modules": np.array(["b.attn1", "b.conv2", "c.conv2"]),
+             "level": np.array([0, 0, 1]), "strides": np.array([8, 16])}  # fmt: skip
+    pictures.write(pictures.fuser_path(made, one.run.key), about | {"weights": weights})
+    return made
+
+
+@pytest.fixture(scope="module")
+def drawn(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("drawn")
+    merged = merge([folder])
+    figures.write(merged, tables(merged.records, merged.absences), output)
+    return output / "figures"
+
+
+def test_every_kind_of_figure_is_drawn_as_png_and_pdf_and_stands_in_the_index(drawn: Path) -> None:
+    names = {path.stem for path in drawn.glob("*.png")}
+    assert names == {path.stem for path in drawn.glob("*.pdf")}
+    masks, labels = "segmentation-upernet-frozen-rgb", "classification-linear-frozen-rgb"
+    assert names == {
+        *(f"{kind}-{which}" for kind in ("scores", "cost", "classes", "calibration") for which in (masks, labels)),
+        f"confusion-m-NeonTree-{masks}", f"confusion-m-eurosat-{labels}", f"examples-m-NeonTree-{masks}",
+        f"weights-SATDIFUSER-gw-{masks}", f"fractions-geo-bench-{labels}",
+    }  # fmt: skip
+    index = (drawn / "index.md").read_text()
+    assert all(f"`{name}`" in index for name in names)
+    assert not list(drawn.glob(".*"))
+
+
+def test_the_same_records_give_the_same_bytes_without_a_date(
+    folder: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Two figures are enough: what differed would be the font, the metadata or an identifier.
+    monkeypatch.setattr(charts, "cost", lambda *_: None)
+    for name in ("by_class", "calibration", "confusions"):
+        monkeypatch.setattr(classes, name, lambda *_: None)
+    merged = merge([folder])
+    figures.write(merged, tables(merged.records, merged.absences), tmp_path)
+    again = sorted((tmp_path / "figures").glob("*.p*"))
+    assert len(again) >= 8
+    for path in again:
+        content = path.read_bytes()
+        assert content == (drawn / path.name).read_bytes(), path.name
+        assert b"Date" not in content
+        assert b"matplotlib" not in content.lower()
+
+
+def test_figures_fit_a_column_or_a_page(drawn: Path) -> None:
+    for path in drawn.glob("*.png"):
+        width = Image.open(path).width / style.DPI
+        assert width == pytest.approx(style.PAGE) or width < style.PAGE, path.name
+
+
+def made(folder: Path) -> list[Table]:
+    merged = merge([folder])
+    return tables(merged.records, merged.absences)
+
+
+def test_a_row_has_one_look_everywhere_and_encoders_differ_without_colour(folder: Path) -> None:
+    found = style.looks(made(folder))
+    assert style.looks(made(folder)[:1]).keys() < found.keys()
+    plain, fused = found["CROMA"], found["SATDIFUSER +\u00a0gw"]
+    assert plain.marker != fused.marker
+    assert plain.colour != fused.colour
+    assert plain.fill != fused.fill
+
+
+def test_colours_of_rows_and_of_masks_are_never_that_of_an_error() -> None:
+    assert len(set(style.PALETTE)) == len(style.PALETTE)
+    assert len(set(examples.CLASS_COLOURS)) == len(examples.CLASS_COLOURS)
+    assert style.WRONG not in examples.CLASS_COLOURS
+
+
+@pytest.mark.parametrize("more_is_better", [False, True])
+def test_the_front_is_what_nobody_beats(more_is_better: bool) -> None:
+    rng = np.random.default_rng(1)
+    points = [(float(x), float(y)) for x, y in rng.integers(1, 12, (40, 2))]
+    sign = -1 if more_is_better else 1
+
+    def beaten(one: tuple[float, float]) -> bool:
+        return any(sign * x <= sign * one[0] and y >= one[1] and (x, y) != one for x, y in points)
+
+    assert charts.front(points, more_is_better) == sorted({point for point in points if not beaten(point)})
+    assert charts.front([], more_is_better) == []
+
+
+def test_partitions_are_read_as_fractions() -> None:
+    assert charts.fraction_of("0.10x_train") == ("GEO-Bench", 0.1)
+    assert charts.fraction_of("stratified_0.05_draw3") == ("stratified", 0.05)
+    assert charts.fraction_of("default") is None
+    assert charts.fraction_of("spatial") is None
+
+
+def test_label_fractions_end_at_the_whole_of_train(folder: Path) -> None:
+    (found,) = charts.curves(made(folder))
+    assert (found.kind, list(found.tables)) == ("GEO-Bench", [0.1, 1.0])
+    values = [[row.cells["m-eurosat"].value for row in tables[0].rows] for tables in found.tables.values()]
+    assert values == [pytest.approx([0.7, 0.6]), pytest.approx([0.9, 0.8])]
+
+
+def test_error_maps_mark_wrong_pixels_and_no_unlabelled_ones() -> None:
+    image = np.full((2, 3, 3), 100, np.uint8)
+    truth, answer = np.array([[0, 1, 2], [0, 1, 2]], np.uint8), np.array([[1, 1, 1], [0, 0, 2]], np.uint8)
+    red = np.array([213, 94, 0])
+    marked = (examples._errors(image, truth, answer, None) == red).all(axis=2)
+    assert marked.tolist() == (truth != answer).tolist()
+    marked = (examples._errors(image, truth, answer, 0) == red).all(axis=2)
+    assert marked.tolist() == [[False, False, True], [False, True, False]]
+
+
+def test_a_text_in_another_alphabet_is_drawn_from_the_whole_font(recwarn: pytest.WarningsRecorder) -> None:
+    with figure_font() as family, mpl.rc_context({"font.family": family}):
+        one = style.figure(1, 1)
+        one.text(0.1, 0.5, "Ä ✓ † лес")
+        one.canvas.draw()
+    assert not [str(one.message) for one in recwarn if "lyph" in str(one.message)]
+    from matplotlib.font_manager import fontManager
+
+    assert FAMILY[0] not in {entry.name for entry in fontManager.ttflist}
+
+
+def test_weights_are_averaged_over_seeds_and_experts_are_not() -> None:
+    seeds = [
+        {"weights": np.array([[0.2]]), "picked": np.array([1])},
+        {"weights": np.array([[0.4]]), "picked": np.array([9])},
+    ]
+    found = fusers.averaged(seeds)
+    assert found["weights"].tolist() == [[pytest.approx(0.3)]]
+    assert found["picked"].tolist() == [1]
+
+
+def test_seeds_of_a_cell_are_added_up_and_damage_is_a_sentence(tmp_path: Path) -> None:
+    one = masks_record(tmp_path, "croma", 0.5, seed=0)
+    two = masks_record(tmp_path, "croma", 0.6, seed=1)
+    details = Details({record.run.key: tmp_path for record in (one, two)})
+    assert details.confusion([one.run.key, two.run.key]).tolist() == [[60, 20], [10, 110]]
+    assert details.classes(one.run.key) == CLASSES
+    assert details.examples(one.run.key) is None
+    RecordStore(tmp_path).predictions_path(one.run.key).write_bytes(b"cut")
+    with pytest.raises(UserError, match=r"see `evaluate\.py verify`"):
+        details.predictions(one.run.key)
+    RecordStore(tmp_path).predictions_path(one.run.key).unlink()
+    assert details.predictions(one.run.key) is None
+
+
+def test_two_figures_never_share_a_name() -> None:
+    names = figures._unique(["a", "b", "a", "a"])
+    assert names == ["a-1", "b", "a-2", "a-3"]
+    assert all(one != other for one, other in itertools.combinations(names, 2))
