@@ -15,7 +15,7 @@ MATRICES = 2
 """Rows of a dataset whose confusion matrix is drawn: the first ones, which are the best."""
 LINES = 6
 """Rows of a table shown by class and in the calibration diagram."""
-NUMBERED = 12
+NUMBERED = 10
 """With more classes a matrix's cells are too small for numbers."""
 OVER, LINE, UNDER = 0.2, 0.105, 0.28
 """Inches of a panel's title, of each class in it, and of its axis."""
