@@ -68,7 +68,7 @@ def _remove_litter(places: Places) -> None:
     """Of processes that were killed: earlier ones, and workers of this sweep."""
     remove_litter(places.weights_dir)
     remove_litter(places.output)
-    for folder in ("records", "predictions", "errors"):
+    for folder in ("records", "predictions", "errors", "pictures", "figures"):
         remove_litter(places.output / folder)
     remove_litter(places.features_dir, below=1)
     remove_litter(places.ingest_dir, below=2)
