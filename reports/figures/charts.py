@@ -75,7 +75,7 @@ def cost(table: Table, looks: Looks) -> Any:
     if not common:
         return None
     names = [label(row) for row in rows]
-    layout = Layout(1.35, 0.42, gap=0.14, under=0.34, over=0.08, bottom=legend_height(names, True))
+    layout = Layout(1.35, 0.48, gap=0.14, under=0.34, over=0.08, bottom=legend_height(names, True))
     made, axes = panels(len(COSTS), layout)
     score = {label(row): fmean(row.cells[column].value for column in common) for row in table.rows}
     for number, (ax, axis) in enumerate(zip(axes, COSTS, strict=True)):
