@@ -89,7 +89,7 @@ def _report(options: argparse.Namespace) -> int:
 
     folders = options.folders or [options.output or RESULTS]
     output = options.output or (folders[0] if len(folders) == 1 else RESULTS)
-    records = _write_reports(output, folders)
+    records = _write_reports(output, folders, draws=True)
     print(f"Look at {output}/index.html; leaderboard.csv, .md and .tex beside it say the same")
     if options.reproduce:
         _, text, table = reproduction.write(records, options.reproduce, Path(output))
@@ -223,7 +223,7 @@ def _places(options: argparse.Namespace) -> "Places":
     )
 
 
-def _write_reports(output: str, folders: Sequence[str]) -> "Sequence[Record]":
+def _write_reports(output: str, folders: Sequence[str], draws: bool = False) -> "Sequence[Record]":
     from pathlib import Path
 
     from benchmark.records import RecordStore
@@ -237,6 +237,10 @@ def _write_reports(output: str, folders: Sequence[str]) -> "Sequence[Record]":
         found = tables(merged.records, merged.absences)
         leaderboard.write(merged.records, Path(output), found)
         page.write(merged, found, Path(output))
+        if draws:
+            from reports import figures
+
+            figures.write(merged, found, Path(output))
     console.print_tables(derived.main(found))
     return merged.records
 
