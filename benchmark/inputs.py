@@ -209,6 +209,8 @@ def _channel(
         _, stored, index = offers[bands.index(match)]
         return Channel(told, _rule(spec, stored, wanted, dataset), stored, index, level=dataset.product_level)
     for fill in missing_bands:
+        if fill == "error":
+            break
         if fill == "nearest" and (stand_in := nearest_stand_in(wanted, bands)) is not None:
             _, stored, index = offers[bands.index(stand_in)]
             rule = _rule(spec, stored, wanted, dataset)

@@ -273,6 +273,8 @@ def test_a_raw_zero_and_a_scaled_zero_are_two_things() -> None:
 def test_a_missing_band_is_refused_when_asked_to() -> None:
     with pytest.raises(UserError, match=r"wants band B06, which m-brick-kiln doesn't have"):
         planned("croma_optical", "m-brick-kiln", missing_bands=["error"])
+    with pytest.raises(UserError, match=r"wants band B09, .* none of missing_bands=\[nearest,error,mean\] applies"):
+        planned("croma_optical", "m-brick-kiln", missing_bands=["nearest", "error", "mean"])
     with pytest.raises(UserError, match="did you mean nearest"):
         planned("croma_optical", "m-brick-kiln", missing_bands=["neerest"])
 
