@@ -1,0 +1,62 @@
+"""The config files: each begins with a command that uses it, and the command can be run."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+import configs
+import encoders
+from benchmark import commandline, datasets, families, inputs
+
+COMMAND = "evaluate.py "
+TWELVE = datasets.select("all")
+FILES = sorted(configs.ROOT.rglob("*.yaml"))
+
+
+def command(path: Path) -> tuple[str, dict[str, object]]:
+    """The command of a file's first line, parsed, and its options."""
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    assert first.startswith("# uv run "), first
+    name, options = commandline.parse(shlex.split(first.partition(COMMAND)[2]))
+    return name, vars(options)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(configs.ROOT)))
+def test_a_file_begins_with_a_command_that_can_be_parsed(path: Path) -> None:
+    name, options = command(path)
+    assert name in commandline.COMMANDS
+    if name == "run":
+        assert options["encoder"]
+        assert options["dataset"]
+
+
+@pytest.mark.parametrize("name", encoders.built_in())
+def test_an_encoders_command_names_it_and_feeds_it_bands_of_its_own(name: str) -> None:
+    verb, options = command(configs.ROOT / "encoder" / f"{name}.yaml")
+    if verb == "fetch":
+        # No dataset of the benchmark can feed it.
+        assert options["names"] == name
+        spec = encoders.inputs_of(encoders.card(name))
+        assert all(one in spec.impossible or datasets.dataset(one).sensor in spec.impossible for one in TWELVE)
+        return
+    assert str(options["encoder"]).removesuffix("-gw") == name
+    plan = inputs.plan(
+        datasets.dataset(str(options["dataset"])),
+        encoders.inputs_of(encoders.card(name)),
+        track="authors" if options["bands"] == "authors" else "rgb",
+    )
+    assert not plan.marked
+
+
+@pytest.mark.parametrize("path", sorted((configs.ROOT / "inputs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_an_input_profiles_command_shows_that_profile(path: Path) -> None:
+    verb, options = command(path)
+    if verb == "list":
+        assert options["dataset"] in datasets.names()
+        return
+    assert verb == "preview"
+    given = encoders.card(families.members(str(options["encoder"]))[0]).inputs
+    overrides = options["overrides"]
+    assert path.stem == given or overrides == [f"encoder.inputs={path.stem}"]
+    assert options["dataset"] in datasets.names()
