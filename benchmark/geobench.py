@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmark import pickled
 from benchmark.pickled import REMEDY, Record
-from encoders.errors import UserError, nearest
+from encoders.errors import UserError
 
 SPLITS = ("train", "valid", "test")
 PARTITION_SUFFIX = "_partition.json"
@@ -62,18 +62,6 @@ class Sample:
 
     bands: dict[str, np.ndarray]
     label: int | np.ndarray | None
-
-
-def split_name(given: str) -> str:
-    """The stored name of a split; `val` means `valid`.
-
-    Raises:
-        UserError: no such split.
-    """
-    name = "valid" if given == "val" else given
-    if name not in SPLITS:
-        raise UserError(f"no split '{given}'; {nearest(given, SPLITS)}")
-    return name
 
 
 def partitions(folder: Path) -> list[str]:

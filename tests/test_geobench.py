@@ -145,12 +145,6 @@ def test_old_files_without_bands_order_give_all_their_bands(tmp_path: Path) -> N
     assert list(geobench.read_sample(tmp_path / "old.hdf5").bands) == ["Red"]
 
 
-def test_val_means_valid_and_other_splits_are_named() -> None:
-    assert geobench.split_name("val") == "valid"
-    with pytest.raises(UserError, match="no split 'validation'; did you mean valid"):
-        geobench.split_name("validation")
-
-
 # --- partitions
 
 
