@@ -6,6 +6,7 @@ Written by the geobench package with made-up content that can be learnt, and onc
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import evaluate
@@ -55,11 +56,32 @@ def test_every_cell_has_a_record_and_again_the_same(
         ), key
 
 
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str, str], Record]:
+    """Image statistics on images that say nothing of their labels."""
+    root = write(tmp_path_factory.mktemp("noise"), "0")
+    return twelve(root, tmp_path_factory.mktemp("home"), "imagestats")
+
+
 def test_content_is_learnt_and_noise_is_not(
-    first: dict[tuple[str, str, str], Record], tmp_path_factory: pytest.TempPathFactory
+    first: dict[tuple[str, str, str], Record], noise: dict[tuple[str, str, str], Record]
 ) -> None:
-    noise = twelve(write(tmp_path_factory.mktemp("noise"), "0"), tmp_path_factory.mktemp("home"), "imagestats")
+    assert len(noise) == 12
     for key, record in noise.items():
         learnt, guessed = (one.score.metrics[one.score.headline] for one in (first[key], record))
         # m-bigearthnet: 43 labels from 24 images.
         assert learnt > guessed + 0.05, key
+
+
+def test_noise_is_classified_by_chance(
+    first: dict[tuple[str, str, str], Record], noise: dict[tuple[str, str, str], Record]
+) -> None:
+    """Over all single-label datasets; who knows nothing is right as often as the largest class occurs, at most."""
+    chosen = [key for key, record in noise.items() if record.score.headline == "accuracy"]
+    learnt, guessed = (sum(np.trace(np.array(one[key].score.confusion)) for key in chosen) for one in (first, noise))
+    truth = [np.array(noise[key].score.confusion).sum(axis=1) for key in chosen]
+    images, share = np.array([t.sum() for t in truth]), np.array([t.max() / t.sum() for t in truth])
+    chance, deviation = (images * share).sum(), np.sqrt((images * share * (1 - share)).sum())
+    assert len(chosen) == 5
+    assert guessed < chance + 4 * deviation
+    assert learnt > chance + 8 * deviation
