@@ -219,10 +219,26 @@ def pick_device(choice: str) -> str:
 
 
 def _is_ranked(cell: Cell, plan: InputPlan) -> bool:
-    """Whether the number may be compared: no drawn weights, no mostly invented bands, no label fraction."""
+    """Whether the number may be compared: no drawn weights, no mostly invented bands, no label fraction, and fed as the
+    protocol says."""
     whole = cell.settings.partition in ("default", "1.00x_train", "spatial")
     few_filled = len(plan.filled) <= cell.protocol.missing_bands_ranked
-    return cell.protocol.ranked and whole and not cell.card.weights.random and few_filled
+    fed_so = not _departures(cell, plan)
+    return cell.protocol.ranked and whole and not cell.card.weights.random and few_filled and fed_so
+
+
+def _departures(cell: Cell, plan: InputPlan) -> list[str]:
+    """Where a setting of the user's feeds an encoder otherwise than the protocol says, a sentence each."""
+    from encoders import built_in, card, inputs_of
+
+    found = []
+    if plan.filled and cell.settings.missing_bands != inputs.DECIDED_FILLS:
+        found.append(f"bands are not filled by the protocol's rules ({', then '.join(inputs.DECIDED_FILLS)})")
+    if cell.card.name in built_in():
+        side = inputs_of(card(cell.card.name)).side(max(cell.dataset.image_size), cell.dataset.task)
+        if plan.side != side:
+            found.append(f"fed images of {plan.side} pixels, where the protocol says {side}")
+    return found
 
 
 def _flags(resolved: Resolved, card: dict[str, object], measured: "Measured") -> tuple[str, ...]:
@@ -234,6 +250,7 @@ def _flags(resolved: Resolved, card: dict[str, object], measured: "Measured") ->
         flags.append(f"budget {cell.protocol.budget}: fewer seeds, learning rates or epochs than the full protocol")
     if plan.filled:
         flags.append("filled bands: " + ", ".join(f"{c.wanted.name} ({c.filled})" for c in plan.filled))
+    flags += _departures(cell, plan)
     if cell.dataset.name in cell.card.pretraining_overlap:
         flags.append("the encoder's pre-training data overlap with this dataset")
     if cell.dataset.leak and cell.settings.partition != "spatial":

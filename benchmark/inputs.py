@@ -30,6 +30,8 @@ nearest: the scaled channel of the band nearest in wavelength, within 40 nm; mea
 pre-training data becomes after scaling (0 after a z-score, 0.5 after mean +- 2 std); zero_raw: a stored value
 of 0, scaled; zero_scaled: 0 after scaling. `error` refuses.
 """
+DECIDED_FILLS = ("nearest", "mean")
+"""The fill rules of every ranked number, in the order they are tried (decision 6)."""
 COLOURS = ("red", "green", "blue")
 
 

@@ -40,14 +40,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def asked(rows: list[str], names: list[str], track: str, protocol: str) -> list[Cell]:
+def asked(rows: list[str], names: list[str], track: str, protocol: str, *overrides: str) -> list[Cell]:
     request = configuration.compose(
         rows=rows,
         dataset_choice=",".join(names),
         probe=None,
         protocol=protocol,
         settings={"bands": track, "device": "cpu"},
-        overrides=[],
+        overrides=list(overrides),
     )
     return cells(request)
 
@@ -98,3 +98,21 @@ def test_released_models_are_ranked_unless_three_bands_are_filled(track: str) ->
     sentinel2 = {name for name in names if datasets.dataset(name).sensor == "sentinel2"}
     filled_up = set(names) - sentinel2 if track == "authors" else set(names)
     assert unranked == {("croma", name) for name in filled_up}
+
+
+@pytest.mark.parametrize(
+    ("row", "dataset", "override", "ranked"),
+    [
+        ("croma_base_optical", "m-brick-kiln", "missing_bands=[nearest,mean]", True),
+        ("croma_base_optical", "m-brick-kiln", "missing_bands=[nearest,zero_scaled]", False),
+        ("croma_base_optical", "m-eurosat", "missing_bands=[zero_scaled]", True),  # nothing is filled
+        ("croma_base_optical", "m-eurosat", "encoder.image_size=120", True),
+        ("croma_base_optical", "m-eurosat", "encoder.image_size=224", False),
+        ("dofa_v2_base", "m-cashew-plant", "batch_size=8", True),  # 224 pixels are all it takes
+    ],
+)
+def test_what_is_fed_otherwise_than_the_protocol_says_is_not_ranked(
+    row: str, dataset: str, override: str, ranked: bool
+) -> None:
+    (cell,) = asked([row], [dataset], "authors", "frozen", override)
+    assert _is_ranked(cell, plan_inputs(cell)) == ranked
