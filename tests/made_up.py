@@ -148,7 +148,7 @@ def _record(cell: Cell, run: Run, filled: list[str], ranked: bool) -> Record:
             frozen_parameters=millions * 1_000_000,
             trained_parameters={"none": 7690, "moe": 71_500_000}.get(cell.fusion.name, 10_850_000),
             flops_per_image=gflops * 10**9,
-            feature_bytes_per_image=21_000_000 if cell.needs_maps else 2048,
+            feature_bytes_per_image=21_000_000 if cell.reads == "maps" else 2048,
             finest_grid=run.image_size // 8 if "diffusion" in cell.card.adapter else run.image_size // 14,
         ),
         provenance=replace(PROVENANCE, device="made up", config=asdict(cell)),

@@ -26,7 +26,8 @@ SWIN: Shape = (tuple(Level(4 * 2**n, ((f"stage{n}", 2 + n),)) for n in range(4))
 ONE: Shape = ((Level(16, (("last", 6),)),), ("image",))
 ENCODERS = {"diffusion": DIFFUSION, "vit": VIT, "swin": SWIN, "one": ONE}
 REFUSED = {("lw", "swin"), ("lw", "one"), ("gw", "one")}
-ACCEPTED = [pair for pair in itertools.product(KINDS, ENCODERS) if pair not in REFUSED]
+FUSERS = [name for name in KINDS if name != "pca"]
+ACCEPTED = [pair for pair in itertools.product(FUSERS, ENCODERS) if pair not in REFUSED]
 
 SMALL: dict[str, object] = {"projection_dim": 16, "num_norm_groups": 2}
 FEW: dict[str, object] = SMALL | {"num_experts": 4, "warmup_steps": 0}
@@ -95,7 +96,7 @@ def test_an_image_is_fused_the_same_in_any_batch(name: str, encoder: str) -> Non
             torch.testing.assert_close(together[number : number + 1], single, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", FUSERS)
 def test_features_of_another_encoder_are_refused(name: str) -> None:
     fuser = build(name, DIFFUSION)
     maps = features(DIFFUSION)
