@@ -65,7 +65,9 @@ def test_local_workers(root: Path, expected: dict[str, Any], tmp_path: Path) -> 
 
 def test_submitits_own_executor(root: Path, expected: dict[str, Any], tmp_path: Path) -> None:
     pytest.importorskip("submitit", reason="needs the slurm extra")
-    assert records(root, tmp_path, "slurm", "executor.cluster=local", "executor.gpus=0") == expected
+    assert (
+        records(root, tmp_path, "slurm", "executor.cluster=local", "executor.gpus=0", "executor.parallel=2") == expected
+    )
 
 
 @pytest.fixture

@@ -54,6 +54,14 @@ class SlurmExecutor:
             folder=places.output / "jobs", cluster=self.options.cluster, slurm_max_num_timeout=self.options.requeues
         )
         executor.update_parameters(**self._parameters())
+        # SLURM holds an array back itself; on this machine all jobs would start at once.
+        together = self.options.parallel if self.options.cluster == "local" else len(groups)
+        for start in range(0, len(groups), together):
+            yield from self._submitted(executor, groups[start : start + together], places)
+
+    def _submitted(self, executor: Any, groups: Sequence[Group], places: Places) -> Iterator[list[CellResult]]:
+        import submitit
+
         with executor.batch():
             jobs = [executor.submit(Task(group, places, self.options.threads)) for group in groups]
         print(f"{len(jobs)} jobs, their logs in {places.output / 'jobs'}", file=sys.stderr, flush=True)

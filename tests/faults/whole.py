@@ -39,9 +39,7 @@ def results(output: Path) -> Results:
     store = RecordStore(output)
     cells = {one.key: (one.run, one.score, _predictions(store, one)) for one in store}
     # The tidy table also holds what a run cost.
-    reports = {
-        name: (output / name).read_bytes().split(COSTS)[0] for name in REPORTS[1:] if (output / name).exists()
-    }
+    reports = {name: (output / name).read_bytes().split(COSTS)[0] for name in REPORTS[1:] if (output / name).exists()}
     return Results(cells, reports)
 
 
