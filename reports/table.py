@@ -13,7 +13,8 @@ Section = Literal["models", "controls", "floors", "not ranked"]
 SECTIONS: tuple[Section, ...] = ("models", "controls", "floors", "not ranked")
 
 NOT_RANKED = (
-    "not ranked: random weights, three or more filled bands, a label fraction, or a protocol made for trying things out"
+    "not ranked: random weights, three or more filled bands, input other than the protocol says, a label fraction, "
+    "or a protocol made for trying things out"
 )
 SEEDS = (
     "where a cell has several seeds, its value is their mean and its interval a bootstrap over test groups and seeds "
