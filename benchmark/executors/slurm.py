@@ -47,12 +47,22 @@ class SlurmExecutor:
         self.options = options
 
     def run(self, groups: Sequence[Group], places: Places) -> Iterator[list[CellResult]]:
-        """The results of each group, as its job ends."""
+        """The results of each group, as its job ends.
+
+        Raises:
+            UserError: there is no SLURM here, or it refuses the jobs.
+        """
         import submitit
 
-        executor = submitit.AutoExecutor(
-            folder=places.output / "jobs", cluster=self.options.cluster, slurm_max_num_timeout=self.options.requeues
-        )
+        try:
+            executor = submitit.AutoExecutor(
+                folder=places.output / "jobs", cluster=self.options.cluster, slurm_max_num_timeout=self.options.requeues
+            )
+        except RuntimeError:
+            raise UserError(
+                "--executor slurm: there is no `srun` here; run it on a login node of the cluster, or here with "
+                "--executor local"
+            ) from None
         executor.update_parameters(**self._parameters())
         # SLURM holds an array back itself; on this machine all jobs would start at once.
         together = self.options.parallel if self.options.cluster == "local" else len(groups)
@@ -62,8 +72,14 @@ class SlurmExecutor:
     def _submitted(self, executor: Any, groups: Sequence[Group], places: Places) -> Iterator[list[CellResult]]:
         import submitit
 
-        with executor.batch():
-            jobs = [executor.submit(Task(group, places, self.options.threads)) for group in groups]
+        try:
+            with executor.batch():
+                jobs = [executor.submit(Task(group, places, self.options.threads)) for group in groups]
+        except submitit.core.utils.FailedJobError as error:
+            refusal = " ".join(str(error).split())
+            raise UserError(
+                f"SLURM refuses the jobs ({refusal}); see executor.* in configs/executor/slurm.yaml"
+            ) from None
         print(f"{len(jobs)} jobs, their logs in {places.output / 'jobs'}", file=sys.stderr, flush=True)
         group_of = {id(job): group for job, group in zip(jobs, groups, strict=True)}
         try:
