@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from benchmark import inputs, pictures, progress
 from benchmark.cells import Cell, Resolved, feature_identity
+from benchmark.ingest import OpenDataset
 from benchmark.inputs import InputPlan
 from benchmark.places import Places
 from benchmark.records import Cost, Record, RecordStore
@@ -50,7 +51,7 @@ def evaluate(group: Sequence[Resolved], places: Places) -> list[UserError | None
         check_train_labels(data.splits["train"].labels, data.class_names, cell.dataset.multilabel)
     device = pick_device(cell.settings.device)
     reset_peak_memory(device)
-    encoder, transform = _frozen(first, device, places)
+    encoder, transform = frozen(cell, first.plan, data, device, places)
     card = input_card(first.plan, transform, data.splits["train"])
     examples.keep(data, places.output)
 
@@ -86,15 +87,22 @@ def assist(resolved: Resolved, places: Places) -> None:
     """
     from benchmark.feature_tiers import measure
 
-    encoder, transform = _frozen(resolved, pick_device(resolved.cell.settings.device), places)
+    device = pick_device(resolved.cell.settings.device)
+    encoder, transform = frozen(resolved.cell, resolved.plan, resolved.data, device, places)
     shapes = measure(encoder, transform, resolved.data.splits["train"])
     _features(resolved, encoder, shapes, transform, places, assists=True)
 
 
-def _frozen(resolved: Resolved, device: str, places: Places) -> "tuple[Encoder, inputs.InputTransform]":
+def frozen(
+    cell: Cell, plan: InputPlan, data: OpenDataset, device: str, places: Places
+) -> "tuple[Encoder, inputs.InputTransform]":
+    """A cell's encoder, and what turns a dataset's images into its inputs.
+
+    Raises:
+        UserError: weights are missing or not those of the encoder.
+    """
     from encoders import build
 
-    cell, plan = resolved.cell, resolved.plan
     encoder = build(
         cell.card,
         bands=[channel.wanted for channel in plan.channels],
@@ -102,7 +110,7 @@ def _frozen(resolved: Resolved, device: str, places: Places) -> "tuple[Encoder, 
         weights_dir=places.weights_dir,
         precision=cell.settings.precision,
     ).to(device)
-    return encoder, inputs.InputTransform(plan, resolved.data.statistics)
+    return encoder, inputs.InputTransform(plan, data.statistics)
 
 
 def _write(

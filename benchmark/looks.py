@@ -13,11 +13,9 @@ from torch import Tensor
 from benchmark import ingest, pictures
 from benchmark.cells import Cell, plan_inputs
 from benchmark.counts import Array
-from benchmark.evaluation import pick_device
+from benchmark.evaluation import frozen, pick_device
 from benchmark.input_card import colours, spread
-from benchmark.inputs import InputTransform
 from benchmark.places import Places
-from encoders import build
 from encoders.attention import Point, attention_maps
 from encoders.base import Encoder
 from encoders.errors import UserError
@@ -41,14 +39,8 @@ def look(cell: Cell, places: Places, features: bool, points: Sequence[Point]) ->
     plan = plan_inputs(cell)
     data = ingest.open_dataset(cell.dataset, places.data_root, places.ingest_dir, cell.settings.partition)
     train = data.splits["train"]
-    encoder = build(
-        cell.card,
-        bands=[channel.wanted for channel in plan.channels],
-        image_size=plan.side,
-        weights_dir=places.weights_dir,
-        precision=cell.settings.precision,
-    ).to(pick_device(cell.settings.device))
-    fed = InputTransform(plan, data.statistics)(np.asarray(train.images[spread(len(train.samples), IMAGES)]))
+    encoder, transform = frozen(cell, plan, data, pick_device(cell.settings.device), places)
+    fed = transform(np.asarray(train.images[spread(len(train.samples), IMAGES)]))
     shared = {
         "encoder": np.array(cell.card.title),
         "dataset": np.array(cell.dataset.name),

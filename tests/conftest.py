@@ -3,7 +3,7 @@
 import os
 import shutil
 import tarfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +75,14 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(geobench, "read_sample", counting)
     return seen
+
+
+@pytest.fixture
+def cluster() -> Iterator[str]:
+    """A Ray on 127.0.0.1 with two CPUs."""
+    pytest.importorskip("ray", reason="needs the ray extra")
+    from ray.cluster_utils import Cluster
+
+    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    yield started.address
+    started.shutdown()

@@ -4,7 +4,6 @@ Each executor starts from nothing: its own ingest, features and records.
 """
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,16 +67,6 @@ def test_submitits_own_executor(root: Path, expected: dict[str, Any], tmp_path: 
     assert (
         records(root, tmp_path, "slurm", "executor.cluster=local", "executor.gpus=0", "executor.parallel=2") == expected
     )
-
-
-@pytest.fixture
-def cluster() -> Iterator[str]:
-    pytest.importorskip("ray", reason="needs the ray extra")
-    from ray.cluster_utils import Cluster
-
-    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    yield started.address
-    started.shutdown()
 
 
 def test_a_ray_of_two_workers(root: Path, expected: dict[str, Any], tmp_path: Path, cluster: str) -> None:

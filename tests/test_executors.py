@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -191,17 +191,6 @@ def test_submitits_own_executor_gives_them_too(home: Path, expected: dict[str, A
     results = sweep(asked(), places(folder, home), options("slurm", "executor.cluster=local", "executor.gpus=0"))
     assert [result.outcome for result in results] == ["done", "done"], [result.message for result in results]
     assert contents(folder) == expected
-
-
-@pytest.fixture
-def cluster() -> Iterator[str]:
-    """A Ray on 127.0.0.1 with two CPUs."""
-    pytest.importorskip("ray", reason="needs the ray extra")
-    from ray.cluster_utils import Cluster
-
-    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    yield started.address
-    started.shutdown()
 
 
 @LONG

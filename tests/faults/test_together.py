@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -59,17 +58,6 @@ def test_workers_under_local_that_are_killed_at_work_lose_nothing(
         os.kill(attempt.workers(2)[0], signal.SIGKILL)
     assert attempt.end() == 0, attempt.said
     check_finished(output, home, undisturbed)
-
-
-@pytest.fixture
-def cluster() -> Iterator[str]:
-    """A Ray on 127.0.0.1 with two CPUs."""
-    pytest.importorskip("ray", reason="needs the ray extra")
-    from ray.cluster_utils import Cluster
-
-    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    yield started.address
-    started.shutdown()
 
 
 @LONG
