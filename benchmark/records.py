@@ -197,6 +197,11 @@ class Record:
     provenance: Provenance
     schema: int = field(default=SCHEMA)
 
+    def light(self) -> "Record":
+        """The record without what takes most of its memory and no table shows."""
+        score = replace(self.score, group_counts=[], calibration=[])
+        return replace(self, score=score, input_card={}, provenance=replace(self.provenance, config={}, packages={}))
+
     @property
     def is_trained(self) -> bool:
         """Whether a decoder was trained by gradient, rather than a probe fitted."""

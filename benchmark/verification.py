@@ -113,7 +113,7 @@ def _examine(path: Path) -> Examined:
     except Exception as error:  # whatever a file holds, the others are looked at
         what = str(error) if isinstance(error, UserError) else f"cannot be checked ({type(error).__name__}: {error})"
         problems.append(Problem(path, what, ASIDE))
-    return Examined(_light(record), _content(record), problems)
+    return Examined(record.light(), _content(record), problems)
 
 
 def _problems(path: Path, record: Record, beside: Path) -> Iterator[Problem]:
@@ -155,8 +155,3 @@ def _content(record: Record) -> str:
     plain = [[name, sorted(one.items()) if isinstance(one, dict) else one] for name, one in sorted(score.items())]
     # Many times faster than any text of 12,000 counts; version 2, as later ones also write which objects are shared.
     return hashlib.sha256(marshal.dumps([record.key, record.predictions_sha256, plain], 2)).hexdigest()
-
-
-def _light(record: Record) -> Record:
-    score = replace(record.score, group_counts=[], confusion=[], calibration=[])
-    return replace(record, score=score, input_card={}, provenance=replace(record.provenance, config={}, packages={}))

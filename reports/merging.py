@@ -52,18 +52,12 @@ def merge(folders: Sequence[Path]) -> Merged:
         for record in RecordStore(folder):
             key, before = record.key, records.get(record.key)
             if before is None:
-                records[key], origins[key] = light(record), folder
+                records[key], origins[key] = record.light(), folder
             else:
                 _check_agreement(record, folder, before, origins[key])
                 records[key] = replace(before, rows=before.rows | record.rows)
         absences += list(_absences(folder))
     return Merged([records[key] for key in sorted(records)], origins, absences)
-
-
-def light(record: Record) -> Record:
-    """The record without what takes most of its memory and no table shows."""
-    score = replace(record.score, group_counts=[], calibration=[])
-    return replace(record, score=score, input_card={}, provenance=replace(record.provenance, config={}, packages={}))
 
 
 def _check_agreement(record: Record, folder: Path, before: Record, other: Path) -> None:
