@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from benchmark.commandline import UsageError, parse
+from benchmark.request.commandline import UsageError, parse
 from benchmark.stopping import HOW_TO_GO_ON, stoppable
 
 if TYPE_CHECKING:
@@ -52,8 +52,9 @@ def _user_message(error: Exception) -> str | None:
 def _run(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
-    from benchmark import asked, dry_run, sweep
-    from benchmark.cells import cells as cells_of
+    from benchmark.grid import dry_run, sweep
+    from benchmark.grid.cells import cells as cells_of
+    from benchmark.request import asked
 
     requests = asked.requests(options)
     cells = [cell for request in requests for cell in cells_of(request)]
@@ -75,7 +76,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from benchmark.catalogue import LISTS
+    from benchmark.commands.catalogue import LISTS
     from reports.console import print_table
 
     print_table(*LISTS[options.what](options.dataset))
@@ -98,7 +99,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    from benchmark.doctor import examine
+    from benchmark.commands.doctor import examine
     from reports.console import print_table
 
     print_table(["area", "state", "what"], [[one.area, one.state, one.text] for one in examine(_places(options))])
@@ -106,8 +107,9 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _preview(options: argparse.Namespace) -> int:
-    from benchmark import asked, preview
-    from benchmark.cells import cells
+    from benchmark.commands import preview
+    from benchmark.grid.cells import cells
+    from benchmark.request import asked
     from reports.console import print_table
 
     request = asked.compose(options, options.encoder, options.dataset)
@@ -116,7 +118,7 @@ def _preview(options: argparse.Namespace) -> int:
         print_table(shown.header, shown.rows)
         print("\n".join(shown.lines))
         if options.features or options.attention:
-            from benchmark import looks
+            from benchmark.pictures import looks
             from reports import figures
 
             points, places = [looks.parse_point(point) for point in options.attention], _places(options)
@@ -126,7 +128,7 @@ def _preview(options: argparse.Namespace) -> int:
 
 
 def _profile(options: argparse.Namespace) -> int:
-    from benchmark import profile
+    from benchmark.commands import profile
     from reports.console import print_table
 
     print_table(*profile.reading(options.dataset, _places(options), options.samples))
@@ -134,7 +136,7 @@ def _profile(options: argparse.Namespace) -> int:
 
 
 def _cache(options: argparse.Namespace) -> int:
-    from benchmark import cache
+    from benchmark.commands import cache
     from encoders.errors import UserError
     from reports.console import print_table
 
@@ -151,7 +153,7 @@ def _cache(options: argparse.Namespace) -> int:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from benchmark import bring, fetch
+    from benchmark.fetching import bring, fetch
     from reports.console import print_table
 
     if options.synthetic:
@@ -172,7 +174,7 @@ def _fetch(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from benchmark.verification import HEADER, verify
+    from benchmark.commands.verification import HEADER, verify
     from reports.comparable import apart
     from reports.console import print_found
 
@@ -184,7 +186,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _rerun(options: argparse.Namespace) -> int:
-    from benchmark.rerun import HEADER, rerun
+    from benchmark.commands.rerun import HEADER, rerun
     from reports.console import print_found
 
     found = rerun(options.record, _places(options), options.device, options.encoder)
@@ -197,7 +199,7 @@ def _rerun(options: argparse.Namespace) -> int:
 def _anchors(options: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from benchmark import anchors
+    from benchmark.commands import anchors
     from reports.console import print_found
 
     given = anchors.read(Path(options.anchors) if options.anchors else anchors.FILE)
@@ -258,7 +260,7 @@ CALLS = {
     "fetch": _fetch,
     "profile": _profile,
 }
-"""What each of `benchmark.commandline.COMMANDS` calls."""
+"""What each of `benchmark.request.commandline.COMMANDS` calls."""
 
 
 # Waiting threads that spin slow a busy machine tenfold; read by OpenMP when the framework is first imported.

@@ -11,19 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from benchmark import inputs, pictures, progress
-from benchmark.cells import Cell, Resolved, feature_identity
-from benchmark.ingest import OpenDataset
-from benchmark.inputs import InputPlan
+from benchmark import progress
+from benchmark.data import inputs
+from benchmark.data.ingest import OpenDataset
+from benchmark.data.inputs import InputPlan
+from benchmark.grid.cells import Cell, Resolved, feature_identity
+from benchmark.pictures import files
 from benchmark.places import Places
 from benchmark.records import Cost, Record, RecordStore
-from benchmark.tracking import tracking
+from benchmark.training.tracking import tracking
 from encoders.errors import UserError
 
 if TYPE_CHECKING:
-    from benchmark.feature_tiers import Shapes, Tier
-    from benchmark.features import SplitFeatures
-    from benchmark.measured import Measured
+    from benchmark.features.store import SplitFeatures
+    from benchmark.features.tiers import Shapes, Tier
+    from benchmark.scoring.measured import Measured
     from encoders.base import Encoder
 
 
@@ -39,9 +41,9 @@ def evaluate(group: Sequence[Resolved], places: Places) -> list[UserError | None
     Raises:
         UserError: what stops the whole group, in one sentence.
     """
-    from benchmark import examples
-    from benchmark.feature_tiers import measure
-    from benchmark.input_card import input_card
+    from benchmark.data.input_card import input_card
+    from benchmark.features.tiers import measure
+    from benchmark.pictures import examples
     from benchmark.provenance import peak_memory_bytes, reset_peak_memory
     from decoders.probe import check_train_labels
 
@@ -85,7 +87,7 @@ def assist(resolved: Resolved, places: Places) -> None:
     Raises:
         UserError: as `evaluate`.
     """
-    from benchmark.feature_tiers import measure
+    from benchmark.features.tiers import measure
 
     device = pick_device(resolved.cell.settings.device)
     encoder, transform = frozen(resolved.cell, resolved.plan, resolved.data, device, places)
@@ -144,7 +146,7 @@ def _write(
             provenance=provenance(device, asdict(cell)),
         )
         if found.pictures:
-            pictures.write(pictures.fuser_path(places.output, run.key), found.pictures)
+            files.write(files.fuser_path(places.output, run.key), found.pictures)
         store.write(record, found.predictions)
         with tracking(places.tracker, places.output) as tracker:
             tracker.score(record)
@@ -159,8 +161,8 @@ def _features(
     assists: bool = False,
 ) -> "dict[str, SplitFeatures]":
     """Each split's features: embeddings for a probe, means or maps for a decoder, these in the tier budgets allow."""
-    from benchmark.feature_tiers import choose_tier
-    from benchmark.features import FeatureStore
+    from benchmark.features.store import FeatureStore
+    from benchmark.features.tiers import choose_tier
 
     cell, plan, splits = resolved.cell, resolved.plan, resolved.data.splits
     # Flipped copies are for training alone.
@@ -197,7 +199,7 @@ def _measure(
     """What each seed of each fuser measured on test, or why nothing could be."""
     cell, data = group[0].cell, group[0].data
     if cell.is_trained:
-        from benchmark.decoding import train_and_score
+        from benchmark.training.decoding import train_and_score
 
         fusers = {resolved.cell.fusion.name: resolved.runs[0].fuser for resolved in group}
         memory = int(cell.settings.memory_budget_gb * 1e9)
@@ -207,7 +209,7 @@ def _measure(
                 cell.probe.name, fusers, encoder, data, cell.protocol, features, device, memory,
                 report=lambda epoch: tracker.epoch(runs[epoch.member.name, epoch.member.seed], epoch),
             )  # fmt: skip
-    from benchmark.probing import fit_and_score
+    from benchmark.training.probing import fit_and_score
 
     fuser = group[0].runs[0].fuser
     return {cell.fusion.name: {0: fit_and_score(cell.probe.name, fuser, data, cell.protocol, features)}}

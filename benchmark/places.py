@@ -4,8 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.tracker_options import NO_TRACKER
-from benchmark.tracker_options import Options as Tracker
+from benchmark.request.tracker_options import NO_TRACKER
+from benchmark.request.tracker_options import Options as Tracker
 from encoders.errors import UserError
 
 HOME_VARIABLE = "SATDIFUSER_BENCH_HOME"

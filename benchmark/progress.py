@@ -1,6 +1,6 @@
 """Progress on stderr: a bar in a terminal, a plain line now and then elsewhere (logs, CI).
 
-A sweep that shows all its groups at once (`benchmark.display`) is told instead, also by its worker processes.
+A sweep that shows all its groups at once (`benchmark.grid.display`) is told instead, also by its worker processes.
 """
 
 import contextlib

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from benchmark.counts import THRESHOLD
+from benchmark.scoring.counts import THRESHOLD
 from encoders.errors import UserError, strict
 
 MostFilled = Literal[2]
@@ -53,7 +53,7 @@ class Protocol:
             where the native side is at most 256, else 512.
         label_size: the grid that masks are scored on.
         missing_bands_ranked: bands that may be filled before a row leaves ranks and aggregates.
-        single_label_metric, multi_label_metric, segmentation_metric: headline metrics (`benchmark.metrics`).
+        single_label_metric, multi_label_metric, segmentation_metric: headline metrics (`benchmark.scoring.metrics`).
         multi_label_threshold: a label is predicted where its probability is above.
         no_data: whether unlabelled pixels are a class of the loss, or left out of it.
         fraction_draws, fraction_strata, fraction_validation: label fractions, for curves only.

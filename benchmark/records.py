@@ -15,7 +15,7 @@ from typing import Literal
 from filelock import FileLock
 
 from benchmark.atomic import write_atomically
-from benchmark.packed import Packed
+from benchmark.scoring.packed import Packed
 from encoders.errors import UserError, strict, to_json, validate_json
 
 SCHEMA = 3
@@ -93,13 +93,13 @@ class Score:
 
     Attributes:
         headline: name of the dataset's headline metric, a key of `metrics`.
-        metrics: by named semantics (`benchmark.metrics`), fractions in [0, 1].
+        metrics: by named semantics (`benchmark.scoring.metrics`), fractions in [0, 1].
         validation: the headline metric on the validation split, by which the choice was made.
         chosen: what validation chose (C of the logistic regression, k of kNN).
         group_counts: per test group, the additive counts the headline metric is computed from, a row each;
             one list per training replicate (the first is the fit that is reported).
         confusion: images or pixels by [truth, prediction]; for multi-label a table of 2 x 2 each label.
-        resamples: the headline metric in each bootstrap sample of the interval (`benchmark.statistics.unpack`). Sample
+        resamples: the headline metric in each bootstrap sample of the interval (`scoring.statistics.unpack`). Sample
             b drew the same groups in every record of one test split, probe and protocol. Empty with one group.
         calibration: by bin of confidence: how many, the sum of their confidences, how many correct.
         n_groups: number of independent test groups.

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from benchmark import statistics
+from benchmark.scoring import statistics
 from reports.table import Row, Table
 from reports.tables import finished
 

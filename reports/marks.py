@@ -11,9 +11,9 @@ from typing import Literal
 
 import numpy as np
 
-from benchmark import ranking
-from benchmark.ranking import FEWEST_GROUPS
-from benchmark.statistics import percentiles
+from benchmark.scoring import ranking
+from benchmark.scoring.ranking import FEWEST_GROUPS
+from benchmark.scoring.statistics import percentiles
 from reports import paper
 from reports.table import SECTIONS, Aggregate, Array, Cell, PairedTest, Row, block_of
 

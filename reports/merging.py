@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from benchmark import failures
+from benchmark.grid import failures
 from benchmark.protocol import hash_of
 from benchmark.records import Record, RecordStore
 from encoders.errors import UserError

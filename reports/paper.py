@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from benchmark import datasets
+from benchmark.data import datasets
 
 ORDER = (
     *("m-bigearthnet", "m-so2sat", "m-brick-kiln", "m-forestnet", "m-eurosat", "m-pv4ger"),

@@ -18,8 +18,8 @@ from tabulate import tabulate
 
 import configs
 from benchmark.atomic import write_atomically
-from benchmark.over_seeds import OverSeeds, over_seeds
 from benchmark.records import Record
+from benchmark.scoring.over_seeds import OverSeeds, over_seeds
 from encoders.errors import UserError, nearest, strict, validate
 from reports import latex, literature
 from reports.literature import Published

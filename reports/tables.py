@@ -14,8 +14,8 @@ from functools import cache
 
 import numpy as np
 
-from benchmark import statistics
 from benchmark.records import Record, Score
+from benchmark.scoring import statistics
 from reports import marks, paper
 from reports.efficiency import efficiency
 from reports.merging import Absence

@@ -13,7 +13,7 @@ import pytest
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
-from benchmark import geobench
+from benchmark.data import geobench
 from tests import writing
 
 SKIPS_FAIL = "SATDIFUSER_BENCH_SKIPS_FAIL" in os.environ

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.bank import Member, Trained
-from benchmark.prediction import Task, headline
 from benchmark.protocol import Protocol
-from benchmark.training import train
+from benchmark.training.bank import Member, Trained
+from benchmark.training.loop import train
+from benchmark.training.prediction import Task, headline
 from decoders.decoder import Decoder, linear_decoder, pooled_decoder, upernet_decoder
 from decoders.fusion import build_fuser
 from encoders.base import Level

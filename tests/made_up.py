@@ -13,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark import configuration, failures, statistics
-from benchmark.cells import Cell, cells, identify, plan_inputs
-from benchmark.counts import from_counts
 from benchmark.evaluation import _is_ranked
+from benchmark.grid import failures
+from benchmark.grid.cells import Cell, cells, identify, plan_inputs
 from benchmark.records import Cost, Record, RecordStore, Run, Score
+from benchmark.request import configuration
+from benchmark.scoring import statistics
+from benchmark.scoring.counts import from_counts
 from encoders.errors import UserError, to_json
 from tests.record_factory import PREDICTIONS, PROVENANCE
 

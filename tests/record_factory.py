@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmark import statistics
 from benchmark.records import Cost, Interval, Provenance, Record, Run, Score
+from benchmark.scoring import statistics
 
 PREDICTIONS = b"predictions"
 

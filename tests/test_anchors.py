@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 import evaluate
-from benchmark import anchors
-from benchmark.anchors import Anchor, Anchors, Measured
-from benchmark.over_seeds import OverSeeds, over_seeds
+from benchmark.commands import anchors
+from benchmark.commands.anchors import Anchor, Anchors, Measured
 from benchmark.records import RecordStore
+from benchmark.scoring.over_seeds import OverSeeds, over_seeds
 from encoders.errors import UserError
 from reports import literature
 from tests.record_factory import make_record

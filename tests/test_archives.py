@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from benchmark.archives import Entry, Limits, unpack
+from benchmark.fetching.archives import Entry, Limits, unpack
 from encoders.errors import UserError
 
 ROOMY = Limits(entries=100, bytes=1_000_000)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from benchmark import cache, feature_arrays
-from benchmark.claims import Claims
-from benchmark.feature_arrays import About, FeatureArrays, features_key
+from benchmark.commands import cache
+from benchmark.features import arrays
+from benchmark.features.arrays import About, FeatureArrays, features_key
+from benchmark.features.claims import Claims
 from encoders.errors import UserError
 
 
@@ -22,8 +23,8 @@ def fill(root: Path, encoder: str, dataset: str, shards: int = 2) -> Path:
     about = About(encoder, dataset, "train", "embedding", 1, 70, (("embedding.npy", "<f2", (70, 3)),), identity)
     folder = root / features_key(identity)
     folder.mkdir(parents=True)
-    feature_arrays.create(folder, about)
-    stored: FeatureArrays = feature_arrays.open_arrays(folder, about)
+    arrays.create(folder, about)
+    stored: FeatureArrays = arrays.open_arrays(folder, about)
     for shard in range(shards):
         rows = stored.rows(shard)
         stored.write("embedding", rows.start, np.ones((rows.stop - rows.start, 3)))

@@ -5,8 +5,13 @@ import pytest
 import torch
 from torchmetrics.functional.classification import binary_calibration_error, multiclass_calibration_error
 
-from benchmark.calibration import BINS, calibration_counts, classification_calibration, expected_calibration_error
-from benchmark.metrics import classification_metrics
+from benchmark.scoring.calibration import (
+    BINS,
+    calibration_counts,
+    classification_calibration,
+    expected_calibration_error,
+)
+from benchmark.scoring.metrics import classification_metrics
 
 RNG = np.random.default_rng(0)
 

@@ -7,7 +7,8 @@ import pytest
 
 import configs
 import encoders
-from benchmark import commandline, datasets, families, inputs
+from benchmark.data import datasets, families, inputs
+from benchmark.request import commandline
 
 COMMAND = "evaluate.py "
 TWELVE = datasets.select("all")

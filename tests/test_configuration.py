@@ -3,7 +3,7 @@
 import pytest
 
 import encoders
-from benchmark import configuration
+from benchmark.request import configuration
 from encoders.errors import UserError
 
 

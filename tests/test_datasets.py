@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 import configs
-from benchmark import datasets, ingest, proofs
-from benchmark.datasets import Dataset
-from benchmark.moments import BandStatistics
+from benchmark.data import datasets, ingest, proofs
+from benchmark.data.datasets import Dataset
+from benchmark.data.moments import BandStatistics
 from encoders.bands import KNOWN
 from encoders.errors import UserError
 from tests import writing

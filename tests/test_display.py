@@ -7,11 +7,13 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from benchmark import configuration, display, progress
-from benchmark.cells import Cell, cells, title
-from benchmark.display import LiveTable
+from benchmark import progress
+from benchmark.grid import display
+from benchmark.grid.cells import Cell, cells, title
+from benchmark.grid.display import LiveTable
+from benchmark.grid.work import CellResult
 from benchmark.progress import Step
-from benchmark.work import CellResult
+from benchmark.request import configuration
 
 
 def asked() -> list[Cell]:

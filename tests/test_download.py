@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from benchmark import first_seen
-from benchmark.download import SPARE, Fetched, Patience, Remote, download, part_of, show_bytes
+from benchmark.fetching import first_seen
+from benchmark.fetching.download import SPARE, Fetched, Patience, Remote, download, part_of, show_bytes
 from encoders.errors import UserError, explain
 from tests.web import Page, Web, serving
 
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 
 @pytest.fixture
 def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
-    monkeypatch.setattr("benchmark.transport.CHUNK", 1000)
+    monkeypatch.setattr("benchmark.fetching.transport.CHUNK", 1000)
     with serving() as server:
         server.pages["/file"] = Page(CONTENT)
         yield server
@@ -152,7 +152,7 @@ def test_a_rest_of_another_whole_is_not_joined(web: Web, target: Path) -> None:
 def test_an_end_that_comes_too_early_without_an_error_is_noticed(
     web: Web, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmark.transport.Answer.chunks", lambda _: iter([CONTENT[:10]]))
+    monkeypatch.setattr("benchmark.fetching.transport.Answer.chunks", lambda _: iter([CONTENT[:10]]))
     with pytest.raises(UserError, match="ended after 10 of 16384 bytes"):
         get(web, target, patience=Patience(attempts=1))
 
@@ -315,7 +315,7 @@ def test_a_disk_that_fills_up_names_the_file(web: Web, target: Path, monkeypatch
         raise OSError(errno.ENOSPC, "No space left on device")
         yield b""
 
-    monkeypatch.setattr("benchmark.download.track_bytes", full)
+    monkeypatch.setattr("benchmark.fetching.download.track_bytes", full)
     with pytest.raises(OSError, match="No space") as error:
         get(web, target)
     assert "disk is full while writing" in str(explain(error.value))
@@ -377,7 +377,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from benchmark import transport
-from benchmark.download import Remote, download
+from benchmark.fetching.download import Remote, download
 transport.CHUNK = 1000
 download(Remote(sys.argv[1]), Path(sys.argv[2]))
 """

@@ -10,15 +10,17 @@ import pytest
 import torch
 
 import encoders
-from benchmark import configuration, dry_run, estimates, feature_arrays, feature_shapes, rates
-from benchmark.cells import Cell, cells, plan_inputs
-from benchmark.estimates import Estimate, Estimator, device_of
-from benchmark.executor_options import Inline
+from benchmark.features import arrays, shapes
+from benchmark.grid import dry_run, estimates, rates
+from benchmark.grid.cells import Cell, cells, plan_inputs
+from benchmark.grid.estimates import Estimate, Estimator, device_of
+from benchmark.grid.planning import Planner
+from benchmark.grid.rates import Rates
+from benchmark.grid.sweep import sweep
 from benchmark.places import Places
-from benchmark.planning import Planner
-from benchmark.rates import Rates
 from benchmark.records import RecordStore
-from benchmark.sweep import sweep
+from benchmark.request import configuration
+from benchmark.request.executor_options import Inline
 from tests.record_factory import COST, PREDICTIONS, PROVENANCE, make_record
 
 INLINE = Inline(name="inline", title="", kind="inline", threads=None)
@@ -71,7 +73,7 @@ def estimated(folder: Path, found: Sequence[Cell], known: Rates | None = None) -
 
 
 def test_every_built_in_encoder_says_what_its_features_look_like() -> None:
-    assert list(feature_shapes.declared()) == encoders.built_in()
+    assert list(shapes.declared()) == encoders.built_in()
 
 
 @pytest.mark.parametrize("name", ["imagestats", "rcf", "croma_tiny", "dofa_v2_tiny", "satlas_tiny"])
@@ -81,25 +83,25 @@ def test_shapes_are_those_of_the_built_encoder(name: str) -> None:
     encoder = encoders.build(card, image_size=side)
     stem = encoder.stem(torch.rand(1, encoder.channels, side, side))
     features = encoder.body(stem)
-    shapes = feature_shapes.shapes(card, side, encoder.channels)
-    assert shapes is not None
-    assert shapes.stem == tuple(stem.shape[1:])
-    assert shapes.maps == tuple(tuple(one.shape[1:]) for one in features.maps)
-    assert shapes.embedding == features.embedding.shape[1]
-    assert feature_shapes.declare(name) == feature_shapes.declared()[name]
+    measured = shapes.shapes(card, side, encoder.channels)
+    assert measured is not None
+    assert measured.stem == tuple(stem.shape[1:])
+    assert measured.maps == tuple(tuple(one.shape[1:]) for one in features.maps)
+    assert measured.embedding == features.embedding.shape[1]
+    assert measured.declare(name) == shapes.declared()[name]
 
 
 def test_satdifuser_has_the_bytes_its_page_says() -> None:
-    shapes = feature_shapes.shapes(encoders.card("satdifuser"), 256, 3)
-    assert shapes is not None
-    assert round(shapes.row_bytes("maps", "float16") / 1e6) == 21
-    assert (shapes.stem_bytes(), shapes.image_bytes()) == (49152, 786432)
+    measured = shapes.shapes(encoders.card("satdifuser"), 256, 3)
+    assert measured is not None
+    assert round(measured.row_bytes("maps", "float16") / 1e6) == 21
+    assert (measured.stem_bytes(), measured.image_bytes()) == (49152, 786432)
 
 
 def test_shapes_of_other_options_are_not_known() -> None:
     card = encoders.card("rcf")
-    assert feature_shapes.shapes(card, 64, 3)
-    assert feature_shapes.shapes(replace(card, options=card.options | {"features": 8}), 64, 3) is None
+    assert shapes.shapes(card, 64, 3)
+    assert shapes.shapes(replace(card, options=card.options | {"features": 8}), 64, 3) is None
 
 
 def test_bytes_are_those_that_are_written_and_what_is_there_is_not_written_again(tmp_path: Path) -> None:
@@ -110,16 +112,16 @@ def test_bytes_are_those_that_are_written_and_what_is_there_is_not_written_again
     assert {one.outcome for one in sweep(found, places(tmp_path), INLINE)} <= {"done", "failed"}
     written: dict[str, int] = {}
     for folder in (tmp_path / "features").glob("*/"):
-        about = feature_arrays.read_about(folder)
+        about = arrays.read_about(folder)
         assert about is not None
         written[about.tier] = written.get(about.tier, 0) + about.bytes
         last = folder
     assert {str(one.tier): one.bytes for one in before[:3]} == written
     after = estimated(tmp_path, asked("imagestats,imagestats-mean,imagestats-gw"))
     assert [(one.bytes, one.encode_seconds) for one in after] == [(0, 0.0)] * 3
-    seconds = np.load(last / feature_arrays.SECONDS)
-    np.save(last / feature_arrays.SECONDS, np.where(np.arange(len(seconds)) == 0, 0, seconds))
-    assert estimates.encoded_rows(last) < feature_arrays.SHARD * len(seconds)
+    seconds = np.load(last / arrays.SECONDS)
+    np.save(last / arrays.SECONDS, np.where(np.arange(len(seconds)) == 0, 0, seconds))
+    assert estimates.encoded_rows(last) < arrays.SHARD * len(seconds)
 
 
 def test_flipped_copies_are_counted(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import evaluate
-from benchmark import cache
+from benchmark.commands import cache
 from benchmark.records import RecordStore
 from reports.tables import tables
 from tests.latex import compiled

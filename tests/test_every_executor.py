@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from benchmark import configuration, datasets, synthetic
-from benchmark.cells import Cell, cells
+from benchmark.data import datasets, synthetic
+from benchmark.grid.cells import Cell, cells
+from benchmark.grid.sweep import sweep
 from benchmark.places import Places
 from benchmark.records import RecordStore
-from benchmark.sweep import sweep
+from benchmark.request import configuration
 
 if "SATDIFUSER_BENCH_LONG" not in os.environ:
     pytest.skip("takes an hour; set SATDIFUSER_BENCH_LONG=1", allow_module_level=True)

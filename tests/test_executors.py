@@ -13,16 +13,18 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark import configuration, evaluation, progress, training
-from benchmark.bank import Member, Trained
-from benchmark.cells import Cell, cells
-from benchmark.executor_options import Options, parse
-from benchmark.failures import Failure
-from benchmark.feature_arrays import SHARD
+from benchmark import evaluation, progress
+from benchmark.features.arrays import SHARD
+from benchmark.grid.cells import Cell, cells
+from benchmark.grid.failures import Failure
+from benchmark.grid.sweep import sweep
 from benchmark.places import Places
 from benchmark.progress import Step
 from benchmark.records import Record, RecordStore
-from benchmark.sweep import sweep
+from benchmark.request import configuration
+from benchmark.request.executor_options import Options, parse
+from benchmark.training import loop
+from benchmark.training.bank import Member, Trained
 from encoders.errors import UserError, validate_json
 
 LONG = pytest.mark.skipif("SATDIFUSER_BENCH_LONG" not in os.environ, reason="set SATDIFUSER_BENCH_LONG=1")
@@ -157,7 +159,7 @@ def test_decoders_too_many_for_the_memory_are_trained_in_halves(
 ) -> None:
     asked = compose(("seeds=2",), rows=("imagestats-gw",))
     sweep(cells(asked), places(home / "whole", home), asked.executor)
-    original = training.train
+    original = loop.train
 
     def limited(bank: Sequence[Member], *arguments: Any, **options: Any) -> list[Trained]:
         trained = original(bank, *arguments, **options)
@@ -165,7 +167,7 @@ def test_decoders_too_many_for_the_memory_are_trained_in_halves(
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
         return trained
 
-    monkeypatch.setattr(training, "train", limited)
+    monkeypatch.setattr(loop, "train", limited)
     sweep(cells(asked), places(home / "halves", home), asked.executor)
     assert contents(home / "halves") == contents(home / "whole")
     assert len(contents(home / "halves")) == 2

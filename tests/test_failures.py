@@ -10,13 +10,14 @@ import pytest
 
 import encoders
 import evaluate
-from benchmark import asked, failures
-from benchmark.cells import Cell, cells, rebuild
-from benchmark.commandline import parse
-from benchmark.configuration import Request
-from benchmark.executors import inline
-from benchmark.failures import Failure, path_of, retry_command
-from benchmark.work import CellResult
+from benchmark.grid import failures
+from benchmark.grid.cells import Cell, cells, rebuild
+from benchmark.grid.executors import inline
+from benchmark.grid.failures import Failure, path_of, retry_command
+from benchmark.grid.work import CellResult
+from benchmark.request import asked
+from benchmark.request.commandline import parse
+from benchmark.request.configuration import Request
 from encoders import baselines
 from encoders.errors import UserError, validate_json
 

@@ -6,8 +6,9 @@ import pytest
 
 import encoders
 import evaluate
-from benchmark import configuration, datasets, families, inputs
+from benchmark.data import datasets, families, inputs
 from benchmark.records import RecordStore
+from benchmark.request import configuration
 from encoders.errors import UserError
 from reports.tables import tables
 from tests.record_factory import PREDICTIONS, make_record

@@ -14,12 +14,12 @@ import pytest
 import torch
 
 import encoders
-from benchmark import datasets, ingest, inputs
-from benchmark.datasets import Dataset
-from benchmark.feature_arrays import SHARD
-from benchmark.feature_tiers import Shapes, Tier, choose_tier, measure
-from benchmark.features import FeatureStore, SplitFeatures, features_key
-from benchmark.ingest import Split
+from benchmark.data import datasets, ingest, inputs
+from benchmark.data.datasets import Dataset
+from benchmark.data.ingest import Split
+from benchmark.features.arrays import SHARD
+from benchmark.features.store import FeatureStore, SplitFeatures, features_key
+from benchmark.features.tiers import Shapes, Tier, choose_tier, measure
 from encoders.base import Encoder
 from encoders.errors import UserError
 
@@ -68,7 +68,7 @@ def built(name: str) -> Encoder:
 
 
 def moments(split: Split) -> dict[str, ingest.BandStatistics]:
-    from benchmark import moments as of
+    from benchmark.data import moments as of
 
     pixels = np.asarray(split.images)
     return {

@@ -14,9 +14,10 @@ import pytest
 
 import encoders
 import evaluate
-from benchmark import bring, datasets, fetch, first_seen, ingest
-from benchmark.datasets import Archive
-from benchmark.download import Fetched, Patience, Remote, alone, part_of
+from benchmark.data import datasets, ingest
+from benchmark.data.datasets import Archive
+from benchmark.fetching import bring, fetch, first_seen
+from benchmark.fetching.download import Fetched, Patience, Remote, alone, part_of
 from benchmark.places import Places
 from encoders import checkpoints
 from encoders.errors import UserError
@@ -378,7 +379,7 @@ def test_the_command_line_fetches_and_stops_as_it_says(
     assert evaluate.main(command) == 2
     assert "answers 404" in capsys.readouterr().err
     with monkeypatch.context() as patch:
-        patch.setattr("benchmark.transport._follow", _interrupt)
+        patch.setattr("benchmark.fetching.transport._follow", _interrupt)
         assert evaluate.main(command) == 130
     assert "run the same command to go on" in capsys.readouterr().err
     eurosat.status = [200]

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmark import npz, pictures
+from benchmark.pictures import files
 from benchmark.records import Record, RecordStore
+from benchmark.scoring import npz
 from encoders.errors import UserError
 from reports import figures
 from reports.figures import charts, classes, examples, fusers, style
@@ -63,11 +64,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     truth[:, :32] = 1
     images = np.random.default_rng(0).integers(0, 255, (3, 64, 64, 3)).astype(np.uint8)
     shown = {"images": images, "truth": truth, "samples": np.array(["a", "b", "c"]), "classes": np.array(CLASSES)}
-    pictures.write(pictures.examples_path(made, "m-NeonTree", TEST), shown)
+    files.write(files.examples_path(made, "m-NeonTree", TEST), shown)
     weights = np.full((2, 3), 1 / 6, np.float32)
     about = {"kind": np.array("gw"), "views": np.array(["t=1", "t=2"]), "modules": np.array(["b.attn1", "b.conv2", "c.conv2"]),
              "level": np.array([0, 0, 1]), "strides": np.array([8, 16])}  # fmt: skip
-    pictures.write(pictures.fuser_path(made, one.run.key), about | {"weights": weights})
+    files.write(files.fuser_path(made, one.run.key), about | {"weights": weights})
     return made
 
 

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from benchmark import datasets, geobench
+from benchmark.data import datasets, geobench
 from encoders.errors import UserError
 from tests import writing
 

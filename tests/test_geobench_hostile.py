@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
-from benchmark import geobench, pickled
+from benchmark.data import geobench, pickled
 from encoders.errors import UserError
 from tests import writing
 
@@ -286,13 +286,13 @@ def test_names_resolve_to_records_never_to_what_they_name() -> None:
     assert isinstance(found, pickled.Record)
     assert found.field("name") == "04 - Red"
     unpickler = pickled._InertUnpickler(io.BytesIO())
-    assert unpickler.find_class("datetime", "date").__module__ == "benchmark.pickled"
+    assert unpickler.find_class("datetime", "date").__module__ == "benchmark.data.pickled"
 
 
 def test_a_hostile_file_ends_a_fresh_process_in_a_sentence(tmp_path: Path) -> None:
     path = sample_with(tmp_path / "s.hdf5", str(HOSTILE["hash that overflows the stack"]))
     code = f"from benchmark import geobench; from pathlib import Path; geobench.read_sample(Path({str(path)!r}))"
-    root = Path(pickled.__file__).parents[1]
+    root = Path(pickled.__file__).parents[2]
     ended = subprocess.run(
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60, check=False
     )

@@ -11,13 +11,13 @@ import h5py
 import numpy as np
 import pytest
 
-from benchmark import datasets, geobench, ingest, moments
+from benchmark.data import datasets, geobench, ingest, moments
 from encoders.errors import UserError
 from tests import writing
 
 EUROSAT = datasets.dataset("m-eurosat")
 SIZES = (12, 4, 5)
-ROOT = Path(ingest.__file__).parents[1]
+ROOT = Path(ingest.__file__).parents[2]
 
 
 def folder_of(root: Path) -> Path:

@@ -6,8 +6,8 @@ import torch
 
 import configs
 import encoders
-from benchmark import datasets, inputs
-from benchmark.ingest import BandStatistics
+from benchmark.data import datasets, inputs
+from benchmark.data.ingest import BandStatistics
 from encoders.errors import UserError
 
 S2_DN = ("m-bigearthnet", "m-eurosat", "m-cashew-plant")

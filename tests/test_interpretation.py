@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark import examples, pictures
-from benchmark.ingest import OpenDataset, Split
-from benchmark.interpretation import Watched
-from benchmark.looks import feature_colours, parse_point
-from benchmark.prediction import predict
+from benchmark.data.ingest import OpenDataset, Split
+from benchmark.pictures import examples, files
+from benchmark.pictures.interpretation import Watched
+from benchmark.pictures.looks import feature_colours, parse_point
+from benchmark.training.prediction import predict
 from decoders.decoder import Decoder, pooled_decoder
 from decoders.fusion import build_fuser
 from decoders.moe import MixtureOfExperts
@@ -100,7 +100,7 @@ def test_a_fuser_without_weights_has_no_picture() -> None:
 
 
 def masks(labels: np.ndarray) -> OpenDataset:
-    from benchmark.datasets import dataset
+    from benchmark.data.datasets import dataset
 
     described = dataset("real-neontree-crops")
     rng = np.random.default_rng(0)
@@ -121,9 +121,9 @@ def test_examples_are_the_images_of_mixed_truth_and_are_small(tmp_path: Path) ->
     data = masks(labels)
     assert examples.choose(data.splits["test"]).tolist() == [2, 5, 7, 9]
     examples.keep(data, tmp_path)
-    path = pictures.examples_path(tmp_path, "real-neontree-crops", "ab" * 32)
+    path = files.examples_path(tmp_path, "real-neontree-crops", "ab" * 32)
     first = path.read_bytes()
-    found = pictures.read(path)
+    found = files.read(path)
     assert found is not None
     assert found["images"].shape == (4, 256, 128, 3)
     assert found["truth"].shape == (4, 256, 128)
@@ -142,12 +142,12 @@ def test_examples_of_labels_show_as_many_classes_as_there_are_places() -> None:
 
 
 def test_a_damaged_picture_is_a_sentence_and_a_missing_one_none(tmp_path: Path) -> None:
-    path = pictures.fuser_path(tmp_path, "0123")
-    assert pictures.read(path) is None
+    path = files.fuser_path(tmp_path, "0123")
+    assert files.read(path) is None
     path.parent.mkdir()
     path.write_bytes(b"no zip")
     with pytest.raises(UserError, match="delete it"):
-        pictures.read(path)
+        files.read(path)
 
 
 @pytest.fixture(scope="module")

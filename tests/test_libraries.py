@@ -13,7 +13,8 @@ import yaml
 import configs
 import encoders
 import evaluate
-from benchmark import configuration, datasets, inputs
+from benchmark.data import datasets, inputs
+from benchmark.request import configuration
 from encoders import scaling
 from encoders.errors import UserError, validate
 from encoders.spec import EncoderCard, InputSpec

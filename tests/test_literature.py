@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import datasets
+from benchmark.data import datasets
 from encoders.errors import UserError
 from reports import literature
 from reports.literature import COLUMNS, read, read_all

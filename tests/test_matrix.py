@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 import encoders
-from benchmark import catalogue, datasets, inputs, matrix
+from benchmark.commands import catalogue
+from benchmark.data import datasets, inputs, matrix
 
 PAGE = Path(__file__).parent.parent / "docs" / "matrix.md"
 
 
 def test_the_page_is_what_the_configs_give() -> None:
-    remedy = "run: python -m benchmark.matrix > docs/matrix.md"
+    remedy = "run: python -m benchmark.data.matrix > docs/matrix.md"
     assert matrix.page() == PAGE.read_text(encoding="utf-8"), remedy
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmark import memory
-from benchmark.feature_tiers import Tier
+from benchmark.features.tiers import Tier
 from benchmark.memory import Portions
 from encoders.base import Features
 from encoders.baselines import ImageStats

@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from benchmark.counts import HEADLINES, from_counts, group_counts, truth_classes
-from benchmark.metrics import classification_confusion, classification_metrics, per_class_iou, segmentation_metrics
+from benchmark.scoring.counts import HEADLINES, from_counts, group_counts, truth_classes
+from benchmark.scoring.metrics import (
+    classification_confusion,
+    classification_metrics,
+    per_class_iou,
+    segmentation_metrics,
+)
 from encoders.errors import UserError
 
 RNG = np.random.default_rng(0)

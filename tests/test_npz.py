@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from benchmark import npz
+from benchmark.scoring import npz
 
 PLAIN = {
     "scores": np.arange(6, dtype=np.float32).reshape(2, 3),

@@ -15,8 +15,8 @@ import yaml
 
 import encoders
 import evaluate
-from benchmark import configuration
-from benchmark.rows import split
+from benchmark.request import configuration
+from benchmark.request.rows import split
 from encoders import elsewhere
 from encoders.errors import UserError
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark import datasets, ingest, partitions, spatial
-from benchmark.synthetic_content import make, spots
+from benchmark.data import datasets, ingest, partitions, spatial
+from benchmark.data.synthetic_content import make, spots
 from encoders.errors import UserError
 from tests import writing
 

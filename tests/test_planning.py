@@ -9,13 +9,15 @@ from omegaconf import OmegaConf
 
 import configs
 import encoders
-from benchmark import configuration, inputs, planning
-from benchmark.cells import Cell, cells
-from benchmark.executors.inline import InlineExecutor
+from benchmark.data import inputs
+from benchmark.grid import planning
+from benchmark.grid.cells import Cell, cells
+from benchmark.grid.executors.inline import InlineExecutor
+from benchmark.grid.planning import Planner
+from benchmark.grid.sweep import sweep
 from benchmark.places import Places
-from benchmark.planning import Planner
 from benchmark.records import RecordStore
-from benchmark.sweep import sweep
+from benchmark.request import configuration
 
 
 def request(

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.bank import Member, initialised
-from benchmark.prediction import confusions, predict, predict_all
 from benchmark.protocol import Protocol
-from benchmark.training import train
+from benchmark.training.bank import Member, initialised
+from benchmark.training.loop import train
+from benchmark.training.prediction import confusions, predict, predict_all
 from encoders.errors import UserError
 from tests.decoder_factory import MASKS, MEAN, MULTI, SINGLE, UPERNET, linear, run, smoke_protocol, split
 

@@ -7,8 +7,10 @@ import pytest
 import yaml
 
 import configs
-from benchmark import configuration, counts, datasets
+from benchmark.data import datasets
 from benchmark.protocol import LABELS, LogGrid, Protocol
+from benchmark.request import configuration
+from benchmark.scoring import counts
 from encoders.errors import UserError
 
 NAMES = ("frozen", "frozen_quick", "smoke")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark import ranking
-from benchmark.counts import from_counts
-from benchmark.statistics import draw, draw_seeds, mean_and_std, over_seeds, percentiles, resample
+from benchmark.scoring import ranking
+from benchmark.scoring.counts import from_counts
+from benchmark.scoring.statistics import draw, draw_seeds, mean_and_std, over_seeds, percentiles, resample
 
 RNG = np.random.default_rng(5)
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import evaluate
-from benchmark.cells import rebuild
+from benchmark.commands.rerun import rerun
+from benchmark.grid.cells import rebuild
 from benchmark.places import Places, places
 from benchmark.records import Record, RecordStore
-from benchmark.rerun import rerun
 from encoders import card
 from encoders.errors import UserError
 
@@ -150,7 +150,8 @@ def test_another_run_is_not_evaluated_and_its_fields_are_named(
 ) -> None:
     from dataclasses import replace
 
-    from benchmark import cells, evaluation
+    from benchmark import evaluation
+    from benchmark.grid import cells
 
     card = cells.card
     monkeypatch.setattr(cells, "card", lambda name: replace(card(name), version=8))
@@ -182,7 +183,7 @@ def test_another_run_is_not_evaluated_and_its_fields_are_named(
 def test_a_configuration_that_cannot_be_is_refused_in_one_sentence(
     home: Path, at: Places, change: Callable[[Plain], object], message: str
 ) -> None:
-    from benchmark.cells import resolve
+    from benchmark.grid.cells import resolve
     from encoders import build
 
     config = json.loads(json.dumps(record_of(RecordStore(home / "probe")).provenance.config))

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 import configs
-from benchmark import configuration
-from benchmark.rows import Fusion, fuser_options, fusion_names, split
+from benchmark.request import configuration
+from benchmark.request.rows import Fusion, fuser_options, fusion_names, split
 from encoders.errors import UserError, validate
 from tests.test_protocol import protocol
 

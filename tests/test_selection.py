@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from benchmark import training
-from benchmark.bank import Member, Outcome, Trained, initialised
-from benchmark.selection import Selection, choose, select
+from benchmark.training import loop
+from benchmark.training.bank import Member, Outcome, Trained, initialised
+from benchmark.training.selection import Selection, choose, select
 from tests.decoder_factory import GW, MEAN, SINGLE, run, smoke_protocol, split
 
 
@@ -50,7 +50,7 @@ def test_rates_with_different_seeds_cannot_be_compared() -> None:
 
 def test_names_of_one_bank_are_chosen_apart() -> None:
     protocol = dataclasses.replace(smoke_protocol(), learning_rates=(1e-12, 1e-2), seeds=2)
-    bank = training.members({"gw": GW, "mean": MEAN}, protocol)
+    bank = loop.members({"gw": GW, "mean": MEAN}, protocol)
     assert len(bank) == 8
     trained = run(bank, SINGLE, protocol)
     selection = select(trained)

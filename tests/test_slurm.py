@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from benchmark import configuration
-from benchmark.cells import cells
+from benchmark.grid.cells import cells
+from benchmark.grid.sweep import sweep
+from benchmark.grid.work import CellResult
 from benchmark.places import Places
 from benchmark.records import RecordStore
-from benchmark.sweep import sweep
-from benchmark.work import CellResult
+from benchmark.request import configuration
 from encoders.errors import UserError
 
 pytest.importorskip("submitit", reason="needs the slurm extra")

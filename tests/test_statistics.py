@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmark.counts import from_counts, group_counts, truth_classes
-from benchmark.statistics import bootstrap_interval, draw, interval_of, pack, resample, unpack
+from benchmark.scoring.counts import from_counts, group_counts, truth_classes
+from benchmark.scoring.statistics import bootstrap_interval, draw, interval_of, pack, resample, unpack
 
 RNG = np.random.default_rng(1)
 

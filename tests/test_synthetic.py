@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark import datasets, geobench, ingest, synthetic
-from benchmark.synthetic_content import make, spots
+from benchmark.data import datasets, geobench, ingest, synthetic
+from benchmark.data.synthetic_content import make, spots
 from encoders.errors import UserError
 
 SIZES = (4, 2, 2)

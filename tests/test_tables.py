@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmark import datasets, statistics
-from benchmark.ranking import holm
+from benchmark.data import datasets
+from benchmark.scoring import statistics
+from benchmark.scoring.ranking import holm
 from reports import latex, leaderboard, markdown, spreadsheets
 from reports.derived import ablations, curves, differences, main
 from reports.merging import Absence

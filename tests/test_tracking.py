@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from benchmark import tracker_options, training
-from benchmark.bank import Epoch, Member
-from benchmark.configuration import choices, compose
-from benchmark.tracker_options import NO_TRACKER, Options, parse
-from benchmark.tracking import tracking
+from benchmark.request import tracker_options
+from benchmark.request.configuration import choices, compose
+from benchmark.request.tracker_options import NO_TRACKER, Options, parse
+from benchmark.training import loop
+from benchmark.training.bank import Epoch, Member
+from benchmark.training.tracking import tracking
 from encoders.errors import UserError
 from tests.decoder_factory import GW, MEAN, SINGLE, run, same, smoke_protocol, split
 from tests.record_factory import make_record
@@ -130,8 +131,8 @@ def test_the_tracker_is_a_choice_of_its_own_that_no_run_knows() -> None:
 def test_epochs_are_reported_as_they_end_and_change_no_decoder() -> None:
     protocol = replace(smoke_protocol(), learning_rates=(1e-3,), seeds=1)
     told: list[Epoch] = []
-    bank = training.members({"gw": GW, "mean": MEAN}, protocol)
-    watched = training.train(
+    bank = loop.members({"gw": GW, "mean": MEAN}, protocol)
+    watched = loop.train(
         bank, SINGLE, split(SINGLE, 29, 1), split(SINGLE, 24, 2), protocol=protocol, report=told.append
     )
     alone = run(bank, SINGLE, protocol)
@@ -146,7 +147,7 @@ def test_epochs_are_reported_as_they_end_and_change_no_decoder() -> None:
 def test_a_diverged_decoder_is_reported_without_validation() -> None:
     protocol = replace(smoke_protocol(), learning_rates=(1e30,), seeds=1)
     told: list[Epoch] = []
-    bank = training.members({"mean": MEAN}, protocol)
-    training.train(bank, SINGLE, split(SINGLE, 29, 1), split(SINGLE, 24, 2), protocol=protocol, report=told.append)
+    bank = loop.members({"mean": MEAN}, protocol)
+    loop.train(bank, SINGLE, split(SINGLE, 29, 1), split(SINGLE, 24, 2), protocol=protocol, report=told.append)
     assert told[-1].validation is None
     assert not math.isfinite(told[-1].loss) or told[-1].loss > 1e6

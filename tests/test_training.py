@@ -12,12 +12,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark import training
-from benchmark.bank import Member, Snapshot, Trainee, initialised
-from benchmark.prediction import Task, predict
 from benchmark.protocol import Protocol
-from benchmark.selection import choose, select
-from benchmark.training import train
+from benchmark.training import loop
+from benchmark.training.bank import Member, Snapshot, Trainee, initialised
+from benchmark.training.loop import train
+from benchmark.training.prediction import Task, predict
+from benchmark.training.selection import choose, select
 from decoders.decoder import Decoder
 from decoders.fusion import build_fuser
 from decoders.heads import PooledClassifier
@@ -123,9 +123,9 @@ def test_features_are_read_once_a_batch_for_the_whole_bank_in_the_shared_order(s
     assert len(val.reads) == 2 * 3
     for epoch, rows in enumerate(epochs):
         np.testing.assert_array_equal(np.sort(rows), np.arange(17))
-        np.testing.assert_array_equal(rows, training.data_order(smoke.order_seed, epoch, 17))
+        np.testing.assert_array_equal(rows, loop.data_order(smoke.order_seed, epoch, 17))
     assert not np.array_equal(epochs[0], epochs[1])
-    assert not np.array_equal(training.data_order(1, 0, 17), epochs[0])
+    assert not np.array_equal(loop.data_order(1, 0, 17), epochs[0])
 
 
 def test_an_epoch_shows_every_image_once_in_one_of_its_copies_drawn_anew(smoke: Protocol) -> None:

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 import evaluate
-from benchmark import consistency, verification
-from benchmark.packed import unpack
+from benchmark.commands import verification
+from benchmark.commands.verification import Problem, verify
 from benchmark.records import Record, RecordStore
-from benchmark.verification import Problem, verify
+from benchmark.scoring import consistency
+from benchmark.scoring.packed import unpack
 from encoders.errors import to_json
 from reports.comparable import apart
 
@@ -425,7 +426,7 @@ def test_the_command_prints_files_and_remedies_and_ends_with_2(
 
 
 def test_multi_label_and_trained_classifiers_are_recomputed_too(made: Path, tmp_path: Path) -> None:
-    from benchmark import calibration, counts, metrics, statistics
+    from benchmark.scoring import calibration, counts, metrics, statistics
 
     record = record_of(RecordStore(made / "classification"))
     rng = np.random.default_rng(0)

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import configuration, datasets, failures, families, inputs, matrix, synthetic
-from benchmark.cells import Cell, cells, plan_inputs
+from benchmark.data import datasets, families, inputs, matrix, synthetic
 from benchmark.evaluation import _is_ranked
-from benchmark.executor_options import Inline
+from benchmark.grid import failures
+from benchmark.grid.cells import Cell, cells, plan_inputs
+from benchmark.grid.sweep import sweep
 from benchmark.places import Places
 from benchmark.records import Record, RecordStore
-from benchmark.sweep import sweep
+from benchmark.request import configuration
+from benchmark.request.executor_options import Inline
 from encoders.errors import UserError
 
 WHOLE = os.environ.get("SATDIFUSER_BENCH_MATRIX") == "all"

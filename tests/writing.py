@@ -17,9 +17,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from benchmark import datasets
-from benchmark.datasets import Dataset, StoredBand
-from benchmark.synthetic_content import LABEL_DTYPES, stored
+from benchmark.data import datasets
+from benchmark.data.datasets import Dataset, StoredBand
+from benchmark.data.synthetic_content import LABEL_DTYPES, stored
 
 DATED_BANDS = ("m-forestnet", "m-cashew-plant", "m-nz-cattle")
 DATED_LABEL = ("m-nz-cattle",)

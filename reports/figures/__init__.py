@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark import pictures
 from benchmark.atomic import write_atomically
+from benchmark.pictures import files
 from encoders.errors import UserError
 from reports.figures import charts, classes, examples, fusers, looks, style
 from reports.figures.details import Details
@@ -149,11 +149,11 @@ def _of_fuser(row: Row, name: str, details: Details, of: str) -> Iterator[Drawn]
 
 
 def _previews(folder: Path) -> list[Path]:
-    return [path for kind in ("features", "attention") for path in (folder / pictures.FOLDER).glob(f"{kind}-*.npz")]
+    return [path for kind in ("features", "attention") for path in (folder / files.FOLDER).glob(f"{kind}-*.npz")]
 
 
 def _look(path: Path) -> Drawn:
-    arrays = pictures.read(path)
+    arrays = files.read(path)
     if arrays is None:
         raise UserError(f"{path}: is not there any more; run `evaluate.py preview` again")
     encoder, dataset = str(arrays["encoder"]), str(arrays["dataset"])

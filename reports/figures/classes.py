@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmark.counts import Array, class_counts, iou, ratio
+from benchmark.scoring.counts import Array, class_counts, iou, ratio
 from reports.figures.details import Details
 from reports.figures.panels import Layout, is_leftmost, legend, legend_height, panels
 from reports.figures.style import FAINT, INK, PAGE, SHADES, SMALL, Looks, figure, folded, label, width_of

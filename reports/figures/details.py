@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark import npz, pictures
-from benchmark.counts import Array
+from benchmark.pictures import files
 from benchmark.records import RecordStore
+from benchmark.scoring import npz
+from benchmark.scoring.counts import Array
 from encoders.errors import UserError
 
 MOST_BYTES = 4 << 30
@@ -79,11 +80,11 @@ class Details:
     def examples(self, key: str) -> dict[str, Array] | None:
         """A few test images of the record's dataset, where they were kept."""
         detail = self.of(key)
-        return pictures.read(pictures.examples_path(self._folders[key], detail.dataset, detail.test))
+        return files.read(files.examples_path(self._folders[key], detail.dataset, detail.test))
 
     def seen(self, key: str) -> dict[str, Array] | None:
         """What the record's fuser looked at, where it was kept."""
-        return pictures.read(pictures.fuser_path(self._folders[key], key))
+        return files.read(files.fuser_path(self._folders[key], key))
 
     def predictions(self, key: str) -> dict[str, Array] | None:
         """The record's predictions; None where they didn't come along.

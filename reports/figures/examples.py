@@ -1,6 +1,6 @@
 """Test images with what was predicted: image, truth, prediction and error of masks; image and answers of labels.
 
-The images are those that `benchmark.examples` kept: chosen by their labels before anything was predicted.
+The images are those that `benchmark.pictures.examples` kept: chosen by their labels before anything was predicted.
 """
 
 import re
@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.counts import THRESHOLD, Array
-from benchmark.pictures import shrunk
+from benchmark.pictures.files import shrunk
+from benchmark.scoring.counts import THRESHOLD, Array
 from reports.figures.mosaic import Marked, Picture, mosaic
 from reports.figures.style import PAGE, SMALL, WRONG, figure, folded, label
 from reports.table import Row

@@ -1,4 +1,4 @@
-"""SatDiFuser's own pictures, from what fusers looked at (`benchmark.interpretation`): weights over timesteps, modules
+"""SatDiFuser's own pictures, from what fusers looked at (`pictures.interpretation`): weights over timesteps, modules
 and scales, gates as maps, and which experts are asked.
 """
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.counts import Array
+from benchmark.scoring.counts import Array
 from reports.figures.mosaic import Marked, Picture, mosaic, painted
 from reports.figures.style import PAGE, SEQUENTIAL, SHADES, SMALL, figure
 

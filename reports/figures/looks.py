@@ -1,11 +1,11 @@
-"""How an encoder sees a few training images, from the arrays of `evaluate.py preview` (`benchmark.looks`)."""
+"""How an encoder sees a few training images, from the arrays of `evaluate.py preview` (`benchmark.pictures.looks`)."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from benchmark.counts import Array
+from benchmark.scoring.counts import Array
 from reports.figures.mosaic import Picture, mosaic, painted
 from reports.figures.style import COLUMN, PAGE
 

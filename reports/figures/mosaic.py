@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmark.counts import Array
+from benchmark.scoring.counts import Array
 from reports.figures.style import DPI, PAGE, SMALL, TEXT, figure, width_of
 
 GAP = 3

@@ -19,13 +19,13 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.faults.everything"])
 
 STAGES = {
-    "ingest": ("benchmark.manifest:_ingest",),
+    "ingest": ("benchmark.data.manifest:_ingest",),
     "extraction": (
-        "benchmark.feature_arrays:create",
-        "benchmark.features:FeatureStore._encode",
-        "benchmark.feature_arrays:FeatureArrays.finish",
+        "benchmark.features.arrays:create",
+        "benchmark.features.store:FeatureStore._encode",
+        "benchmark.features.arrays:FeatureArrays.finish",
     ),
-    "training": ("benchmark.decoding:train_and_score", "benchmark.probing:fit_and_score"),
+    "training": ("benchmark.training.decoding:train_and_score", "benchmark.training.probing:fit_and_score"),
     "record": ("benchmark.evaluation:_write", "benchmark.records:write_atomically"),
     "report": ("reports.leaderboard:write", "reports.leaderboard:write_atomically"),
 }

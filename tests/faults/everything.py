@@ -3,7 +3,7 @@
 from importlib import import_module
 from pathlib import Path
 
-from benchmark.commandline import parse
+from benchmark.request.commandline import parse
 from tests.faults.whole import command
 
 for module in (
@@ -20,7 +20,7 @@ for module in (
     import_module(module)
 
 # Composing a request takes a second, reads configs and writes nothing: forks that ask for the small grid have it.
-configuration = import_module("benchmark.configuration")
+configuration = import_module("benchmark.request.configuration")
 _compose, _composed = configuration.compose, {}
 
 
@@ -34,4 +34,4 @@ def compose(**asked: object) -> object:
 
 configuration.compose = compose
 _, options = parse(command(Path("root"), Path("output")))
-import_module("benchmark.asked").requests(options)
+import_module("benchmark.request.asked").requests(options)

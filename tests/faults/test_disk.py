@@ -67,9 +67,9 @@ def test_a_disk_that_fills_up_in_any_stage(root: Path, undisturbed: Results, tmp
     home, output = disk / "home", disk / "out"
     start = partial(Attempt, command(root, output, rows=ROW, datasets=DATASET), home, log=tmp_path / "log")
     for place, count, says in (
-        ("benchmark.rowfile:RowFile.append", 20, f"{home}/data/{DATASET}-*: disk full*free some*same command*"),
-        ("benchmark.manifest:_write_groups", 1, f"{home}/data/{DATASET}-*: disk full*free some*same command*"),
-        ("benchmark.feature_arrays:create", 1, f"features need * GB in {home}/features/*make room*"),
+        ("benchmark.data.rowfile:RowFile.append", 20, f"{home}/data/{DATASET}-*: disk full*free some*same command*"),
+        ("benchmark.data.manifest:_write_groups", 1, f"{home}/data/{DATASET}-*: disk full*free some*same command*"),
+        ("benchmark.features.arrays:create", 1, f"features need * GB in {home}/features/*make room*"),
         ("numpy.lib.format:open_memmap", 1, f"features need * GB in {home}/features/*make room*"),
         ("benchmark.records:write_atomically", 1, f"disk is full while writing {output}/predictions/*make room*"),
         ("benchmark.records:write_atomically", 2, f"disk is full while writing {output}/records/*make room*"),

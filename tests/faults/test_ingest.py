@@ -13,13 +13,13 @@ import h5py
 import numpy as np
 import pytest
 
-from benchmark import datasets, geobench, ingest, split_store
-from benchmark.rowfile import RowFile
+from benchmark.data import datasets, geobench, ingest, split_store
+from benchmark.data.rowfile import RowFile
 from encoders.errors import UserError
 from tests import writing
 
 EUROSAT = datasets.dataset("m-eurosat")
-ROOT = Path(ingest.__file__).parents[1]
+ROOT = Path(ingest.__file__).parents[2]
 
 
 def folder_of(root: Path) -> Path:
@@ -46,7 +46,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from benchmark import datasets, ingest, split_store
-from benchmark.rowfile import RowFile
+from benchmark.data.rowfile import RowFile
 split_store.JOURNAL_SECONDS = 0
 root, target, after = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 write, rows = RowFile.append, []

@@ -39,11 +39,11 @@ def test_a_signal_in_any_stage_also_during_a_long_step_of_the_framework(
     root: Path, undisturbed: Results, tmp_path: Path
 ) -> None:
     home, output = tmp_path / "home", tmp_path / "out"
-    encode = "benchmark.features:FeatureStore._encode"
+    encode = "benchmark.features.store:FeatureStore._encode"
     for number, place, hooks in (
-        (signal.SIGINT, "benchmark.manifest:_ingest", {}),
+        (signal.SIGINT, "benchmark.data.manifest:_ingest", {}),
         (signal.SIGTERM, encode, {encode: multiply}),
-        (signal.SIGINT, "benchmark.decoding:train_and_score", {}),
+        (signal.SIGINT, "benchmark.training.decoding:train_and_score", {}),
     ):
         attempt = Attempt(command(root, output), home, hooks)
         attempt.reach(place)

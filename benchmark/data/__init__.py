@@ -1,0 +1,1 @@
+"""A dataset's files -> arrays, splits and what an encoder is fed."""

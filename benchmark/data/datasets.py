@@ -1,0 +1,215 @@
+"""The catalogue: what each dataset is, one YAML a dataset in `configs/dataset/`, facts with their source there.
+
+A dataset here is a description; its pixels come from `benchmark.data.geobench` through `benchmark.data.ingest`.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+import configs
+from encoders.bands import KNOWN, Band
+from encoders.errors import UserError, nearest, strict, validate
+from encoders.spec import Sensor, Unit
+
+BandNames = Literal["corrected", "stored"]
+
+
+@strict
+@dataclass(frozen=True)
+class StoredBand:
+    """One band as it lies in the files.
+
+    Attributes:
+        name: the stored name, without a date.
+        band: what it really is (`encoders.bands.KNOWN`, or a name of its own for what no encoder takes).
+        stored_as: what its stored name claims, where that is wrong.
+        unit: what its values count; None for bands no encoder takes.
+        gsd_m: metres a pixel.
+        wavelength_um: centre wavelength as GEO-Bench gives it for what the band really is; None if none.
+        ingest: False for what is never read (hyperspectral cubes).
+        grid: (height, width) where it differs from the dataset's image size (m-NeonTree's canopy height).
+    """
+
+    name: str
+    band: str
+    unit: Unit | None = None
+    gsd_m: float | None = None
+    wavelength_um: float | None = None
+    stored_as: str | None = None
+    ingest: bool = True
+    grid: tuple[int, int] | None = None
+
+    def identity(self, band_names: BandNames) -> Band:
+        """The spectral band it is taken for: what it is, or (`stored`) what its name claims."""
+        name = self.stored_as if band_names == "stored" and self.stored_as else self.band
+        known = KNOWN.get(name, Band(name))
+        corrected = band_names == "corrected" or self.stored_as is None
+        wavelength = self.wavelength_um if corrected and self.wavelength_um else known.wavelength_um
+        return Band(known.name, known.common, wavelength)
+
+
+@strict
+@dataclass(frozen=True)
+class Groups:
+    """Which samples of a split are not independent of one another.
+
+    Attributes:
+        by: each sample alone, samples whose `pattern` (a regular expression, first group) finds the same in
+            their name, or samples with the same mask.
+        reason: why, in a sentence.
+    """
+
+    by: Literal["sample", "name", "mask"] = "sample"
+    pattern: str = ""
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        try:
+            found = re.compile(self.pattern).groups
+        except re.error as error:
+            raise ValueError(f"pattern '{self.pattern}' is no regular expression ({error})") from None
+        if self.by == "name" and found != 1:
+            raise ValueError(f"pattern '{self.pattern}' needs one pair of brackets around what tells groups apart")
+
+
+@strict
+@dataclass(frozen=True)
+class RangeCheck:
+    """A statistic of a band over a split that must lie within bounds; ingest refuses the data otherwise."""
+
+    band: str
+    statistic: Literal["min", "max", "mean"]
+    low: float | None = None
+    high: float | None = None
+    because: str = ""
+
+
+@strict
+@dataclass(frozen=True)
+class CorrelationCheck:
+    """Two bands expected to move together: recorded as evidence, a warning below `at_least`."""
+
+    bands: tuple[str, str]
+    at_least: float
+    because: str = ""
+
+
+@strict
+@dataclass(frozen=True)
+class Archive:
+    """The zip file a dataset is published as.
+
+    Attributes:
+        url: of a fixed revision.
+        sha256: empty where not published.
+        bytes: exact size; None where not published.
+        gigabytes: about; None where not known.
+    """
+
+    url: str
+    sha256: str = ""
+    bytes: int | None = None
+    gigabytes: float | None = None
+
+
+@strict
+@dataclass(frozen=True)
+class Dataset:
+    """One dataset.
+
+    Attributes:
+        task, multilabel: what is predicted.
+        class_names: in label order; None where the dataset's own task_specs must say.
+        image_size: native (height, width) in pixels.
+        product_level: of Sentinel-2 data (L1C, L2A), inferred; None if it doesn't apply.
+        splits: published sizes by stored split name (`valid`, not `val`); None where unknown.
+        metric: headline metric, by its name in `benchmark.scoring.metrics`.
+        no_data: label value of unlabelled pixels; None where there is none.
+        normalizer: GEO-Bench's (min, max) of test scores over its baselines, for normalised aggregates.
+        leak: why train and test are not independent; empty where they are.
+        bundled: True where the pixels come with this package.
+        size_gb: on disk, unpacked, computed from sizes and types where both are known.
+        archive: where `evaluate.py fetch` gets it; None for what is bundled.
+    """
+
+    name: str
+    title: str
+    benchmark: str
+    task: Literal["classification", "segmentation"]
+    num_classes: int
+    image_size: tuple[int, int]
+    sensor: Sensor
+    bands: tuple[StoredBand, ...]
+    metric: Literal["accuracy", "f1_micro", "miou_truth"]
+    licence: str
+    splits: dict[Literal["train", "valid", "test"], int | None]
+    multilabel: bool = False
+    class_names: tuple[str, ...] | None = None
+    aliases: tuple[str, ...] = ()
+    product_level: Literal["L1C", "L2A"] | None = None
+    no_data: int | None = None
+    groups: Groups = field(default_factory=Groups)
+    ranges: tuple[RangeCheck, ...] = ()
+    correlations: tuple[CorrelationCheck, ...] = ()
+    normalizer: tuple[float, float] | None = None
+    leak: str = ""
+    bundled: bool = False
+    size_gb: float | None = None
+    archive: Archive | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def main_bands(self) -> tuple[StoredBand, ...]:
+        """The bands of the ingested array at native image size, in channel order."""
+        return tuple(band for band in self.bands if band.ingest and band.grid is None)
+
+    @property
+    def folder(self) -> str:
+        """Where it lies below the GEO-Bench root."""
+        return f"{self.benchmark}/{self.name}"
+
+
+def names() -> list[str]:
+    """The datasets there are, classification first, as GEO-Bench orders its benchmarks."""
+    return sorted((path.stem for path in (configs.ROOT / "dataset").glob("*.yaml")), key=_order)
+
+
+def dataset(name: str) -> Dataset:
+    """A dataset's description, by name or alias.
+
+    Raises:
+        UserError: no such dataset; names the nearest.
+    """
+    path = configs.ROOT / "dataset" / f"{name}.yaml"
+    if name in names():
+        return validate(Dataset, configs.load(path), f"configs/dataset/{path.name}")
+    for known in names():
+        described = dataset(known)
+        if name in described.aliases:
+            return described
+    raise UserError(f"no dataset '{name}'; {nearest(name, names())}")
+
+
+def select(choice: str) -> list[str]:
+    """Dataset names from `NAME,...`, `classification`, `segmentation` or `all`.
+
+    `all` and the two tasks mean GEO-Bench's twelve; what is bundled is asked for by name.
+
+    Raises:
+        UserError: an unknown name, or a name given twice.
+    """
+    if choice in ("all", "classification", "segmentation"):
+        described = [dataset(name) for name in names()]
+        return [d.name for d in described if not d.bundled and choice in ("all", d.task)]
+    chosen = [dataset(name.strip()).name for name in choice.split(",") if name.strip()]
+    if not chosen:
+        raise UserError("--dataset is empty; " + nearest("", names()))
+    if len(set(chosen)) < len(chosen):
+        raise UserError(f"--dataset names {max(chosen, key=chosen.count)} twice; name each dataset once")
+    return chosen
+
+
+def _order(name: str) -> tuple[bool, str]:
+    text = (configs.ROOT / "dataset" / f"{name}.yaml").read_text()
+    return ("segmentation_v1.0" in text, name.lower())

@@ -1,0 +1,108 @@
+"""The input card: band by band, what goes into an encoder, and the picture the model sees.
+
+Most wrong numbers in this field are inputs on the wrong scale. The card shows source, unit, mean and std before
+and after scaling and the share of pixels cut off; what looks wrong raises a flag that stays in the record.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from benchmark.data.ingest import Split
+from benchmark.data.inputs import InputPlan, InputTransform
+
+SAMPLE = 64
+"""Images the card is computed from, evenly spread over train."""
+CLIPPED_FLAG = 0.20
+MEAN_FLAG_STD = 2.0
+
+
+def input_card(plan: InputPlan, transform: InputTransform, split: Split) -> dict[str, object]:
+    """The card, ready for JSON: one entry a channel, and flags.
+
+    Flags (spec of the card): more than 20 % of the pixels of a channel cut off, or its mean more than 2 std from
+    the mean the model saw in pre-training, where that is known.
+    """
+    native = np.asarray(split.images[spread(len(split.samples), SAMPLE)])
+    after = transform.scaled(native).numpy()
+    cut = np.abs(after - transform.scaled(native, clip=False).numpy()) > 1e-6
+    channels: list[dict[str, object]] = []
+    flags: list[str] = []
+    for position, channel in enumerate(plan.channels):
+        pixels = after[:, position]
+        before = None if channel.index is None else native[:, channel.index].astype(np.float64)
+        entry: dict[str, object] = {
+            "wanted": channel.wanted.name,
+            "wavelength_um": channel.wanted.wavelength_um,
+            "source": channel.stored.band if channel.stored else None,
+            "stored_name": channel.stored.name if channel.stored else None,
+            "unit": channel.rule.unit,
+            "filled": channel.filled,
+            "rule": channel.describe().split(" | ", 1)[1],
+            "mean_before": None if before is None else _rounded(before.mean()),
+            "std_before": None if before is None else _rounded(before.std()),
+            "mean_after": _rounded(pixels.mean(dtype=np.float64)),
+            "std_after": _rounded(pixels.std(dtype=np.float64)),
+            "share_clipped": _rounded(cut[:, position].mean()),
+        }
+        channels.append(entry)
+        flags += _flags(plan, channel.wanted.name, float(cut[:, position].mean()), float(pixels.mean(dtype=np.float64)))
+    return {
+        "encoder_inputs": plan.title,
+        "dataset": plan.dataset.name,
+        "side": plan.side,
+        "native": list(plan.dataset.image_size),
+        "value_rule": plan.authority,
+        "notes": list(plan.notes),
+        "images": int(native.shape[0]),
+        "channels": channels,
+        "flags": flags,
+    }
+
+
+def _flags(plan: InputPlan, band: str, clipped: float, mean: float) -> list[str]:
+    flags = []
+    if clipped > CLIPPED_FLAG:
+        flags.append(f"input {band}: {100 * clipped:.0f} % of the pixels are cut off by the value rule")
+    expected_mean, expected_std = plan.expected
+    if expected_mean is not None and expected_std:
+        distance = abs(mean - expected_mean) / expected_std
+        if distance > MEAN_FLAG_STD:
+            flags.append(f"input {band}: its mean lies {distance:.1f} std from what the model was trained on")
+    return flags
+
+
+def picture(plan: InputPlan, transform: InputTransform, split: Split, images: int = 8) -> Image.Image:
+    """What the model sees: up to `images` images in a row, colours from the bands nearest to red, green, blue.
+
+    Values are shown as they enter the encoder: the declared range, or the 1st to 99th percentile where the rule
+    has no range, becomes black to white.
+    """
+    native = np.asarray(split.images[spread(len(split.samples), images)])
+    row = np.concatenate(list(colours(plan, transform(native).numpy())), axis=1)
+    return Image.fromarray((row * 255).round().astype(np.uint8))
+
+
+def colours(plan: InputPlan, fed: np.ndarray) -> np.ndarray:
+    """Images (N, C, H, W) as they enter the encoder -> (N, H, W, 3) in [0, 1], shown as `picture` says."""
+    seen = fed[:, _colours([channel.wanted.wavelength_um for channel in plan.channels])]
+    low, high = plan.value_range or tuple(np.percentile(seen, (1, 99)))
+    shown: np.ndarray = np.clip((seen - low) / max(high - low, 1e-12), 0, 1).transpose(0, 2, 3, 1)
+    return shown
+
+
+def _colours(wavelengths: Sequence[float | None]) -> list[int]:
+    known = np.array([np.inf if wavelength is None else wavelength for wavelength in wavelengths])
+    if np.isinf(known).all():  # the true-colour product alone: its channels are red, green and blue already
+        return [0, min(1, len(known) - 1), min(2, len(known) - 1)]
+    return [int(np.argmin(np.abs(known - target))) for target in (0.665, 0.56, 0.49)]
+
+
+def spread(total: int, count: int) -> np.ndarray:
+    """Up to `count` of `total` numbers, ascending, from the first to the last."""
+    return np.unique(np.linspace(0, total - 1, min(total, count)).round().astype(int))
+
+
+def _rounded(number: float) -> float:
+    return float(f"{float(number):.6g}")

@@ -1,0 +1,345 @@
+"""From a dataset's bands to the tensor an encoder wants: match, fill, scale on native pixels, resize.
+
+`plan` decides, on descriptions alone, which stored band answers each wanted one, by which value rule, and what
+is filled; it is what `list`, `--dry-run`, a run's key and the input card read. `InputTransform` carries a plan
+out on pixels. What doesn't fit ends in an error that names the fix; nothing is ever guessed in silence.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from benchmark.data.datasets import BandNames, Dataset, StoredBand
+from benchmark.protocol import MOST_FILLED
+from encoders.bands import Band, find, nearest_stand_in
+from encoders.errors import UserError, nearest
+from encoders.spec import Authority, InputSpec, Step, ValueRule
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from benchmark.data.moments import BandStatistics
+    from encoders.scaling import Moments
+
+Track = Literal["rgb", "authors"]
+FILLS = ("nearest", "mean", "zero_raw", "zero_scaled")
+"""How a band the dataset lacks may be stood in for, each on a scale of its own.
+
+nearest: the scaled channel of the band nearest in wavelength, within 40 nm; mean: what the mean of the
+pre-training data becomes after scaling (0 after a z-score, 0.5 after mean +- 2 std); zero_raw: a stored value
+of 0, scaled; zero_scaled: 0 after scaling. `error` refuses.
+"""
+DECIDED_FILLS = ("nearest", "mean")
+"""The fill rules of every ranked number, in the order they are tried (decision 6)."""
+COLOURS = ("red", "green", "blue")
+
+
+class ImpossibleError(UserError):
+    """Nothing sensible can be fed: the cell is listed with this reason and the sweep goes on."""
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One input channel of the encoder.
+
+    Attributes:
+        wanted: the band the encoder asks for, with the wavelength it is told.
+        stored: the band that answers or stands in; None for a constant.
+        index: its channel in the ingested array.
+        filled: the fill rule used, or None where the band is there.
+        constant: raw (zero_raw) or scaled value of a constant channel.
+        level: product level of the dataset, which the true-colour stretch depends on.
+    """
+
+    wanted: Band
+    rule: ValueRule
+    stored: StoredBand | None
+    index: int | None
+    filled: str | None = None
+    constant: float | None = None
+    level: str | None = None
+
+    def describe(self) -> str:
+        """The channel in one line, complete: equal lines mean equal pixels."""
+        source = "constant" if self.stored is None else f"{self.stored.band} [{self.stored.name}] {self.rule.unit}"
+        fill = f" filled:{self.filled}" if self.filled else ""
+        steps = " | ".join(_describe(step, self.statistics_name, self.level) for step in self.rule.steps)
+        return f"{self.wanted.name}@{self.wanted.wavelength_um} <- {source}{fill} | {steps or 'as is'}"
+
+    @property
+    def statistics_name(self) -> str:
+        """The band whose fixed statistics scale this channel: its own, or the stand-in's where it has any."""
+        stand_in = self.stored.band if self.filled == "nearest" and self.stored else ""
+        has_own = any(stand_in in step.mean for step in self.rule.steps)
+        return stand_in if has_own else self.wanted.name
+
+
+@dataclass(frozen=True)
+class InputPlan:
+    """What an encoder is fed on a dataset.
+
+    Attributes:
+        side: height and width fed, in pixels; images are resized bilinearly with antialiasing.
+        authority: whether the value rule is the encoder's authors' choice for this dataset or ours.
+        value_range: lowest and highest value the rules may give; None where unbounded.
+        expected: mean and std of what the model saw in pre-training, after the rules; None where not known.
+    """
+
+    dataset: Dataset
+    title: str
+    channels: tuple[Channel, ...]
+    side: int
+    authority: Authority
+    notes: tuple[str, ...]
+    value_range: tuple[float, float] | None
+    expected: tuple[float | None, float | None]
+
+    @property
+    def filled(self) -> tuple[Channel, ...]:
+        """The channels that something stands in for."""
+        return tuple(channel for channel in self.channels if channel.filled)
+
+    @property
+    def marked(self) -> bool:
+        """Whether so many bands are filled that the row is shown but not ranked."""
+        return len(self.filled) > MOST_FILLED
+
+    @property
+    def uses_statistics(self) -> bool:
+        """Whether any channel is scaled by the dataset's own train statistics."""
+        return any(_needs_statistics(channel.rule.steps) for channel in self.channels)
+
+    def describe(self) -> tuple[str, ...]:
+        """One line a channel, for a run's key."""
+        return tuple(channel.describe() for channel in self.channels)
+
+    def summary(self) -> str:
+        """A cell of the matrix of datasets and encoders."""
+        here = len(self.channels) - len(self.filled)
+        mark = "† " if self.marked else ""
+        return f"{mark}{here}" + (f", {self.stand_ins()}" if self.filled else "")
+
+    def stand_ins(self) -> str:
+        """Which bands are filled, and by what."""
+        return ", ".join(f"{channel.wanted.name} filled by {channel.filled}" for channel in self.filled)
+
+
+def check_fills(rules: Sequence[str]) -> None:
+    """Check fill rules.
+
+    Raises:
+        UserError: an unknown one; names the nearest.
+    """
+    for rule in rules:
+        if rule not in (*FILLS, "error"):
+            raise UserError(f"missing_bands: unknown rule '{rule}'; {nearest(rule, (*FILLS, 'error'))}")
+
+
+def plan(
+    dataset: Dataset,
+    spec: InputSpec,
+    *,
+    track: Track = "authors",
+    band_names: BandNames = "corrected",
+    missing_bands: Sequence[str] = ("nearest", "mean"),
+) -> InputPlan:
+    """Decide what an encoder is fed on a dataset.
+
+    Args:
+        track: `rgb` offers the encoder the colour bands only, `authors` all it knows.
+        band_names: which identity a stored band is taken for (m-eurosat, m-brick-kiln are mis-named).
+        missing_bands: fill rules in the order they are tried; `error` refuses.
+
+    Raises:
+        ImpossibleError: nothing sensible can be fed, or a band is missing and no fill rule applies; says why.
+        UserError: a unit has no value rule; names the fix.
+    """
+    check_fills(missing_bands)
+    reason = spec.impossible.get(dataset.name) or spec.impossible.get(dataset.sensor)
+    if reason:
+        raise ImpossibleError(f"{spec.title} on {dataset.name} is impossible: {reason}")
+    stored = _offered(dataset, track, band_names)
+    wanted = spec.wanted(dataset.sensor)
+    if wanted is None:
+        wanted = tuple(band for band, *_ in stored)
+        if track == "rgb":
+            colours = [band for band in wanted if band.common in COLOURS]
+            wanted = tuple(sorted(colours, key=lambda band: COLOURS.index(str(band.common))))
+    if spec.any_subset:
+        wanted = tuple(band for band in wanted if find(band, [offered for offered, *_ in stored]))
+    lacking = [name for name in spec.required if name not in [band.name for band, *_ in stored]]
+    if lacking:
+        raise ImpossibleError(f"{spec.title} on {dataset.name} is impossible: it has no {' or '.join(lacking)}")
+    if not any(find(band, [offered for offered, *_ in stored]) for band in wanted):
+        raise ImpossibleError(f"{spec.title} on {dataset.name} is impossible: it has none of the bands wanted")
+    channels = tuple(_channel(band, spec, dataset, stored, missing_bands) for band in wanted)
+    return InputPlan(
+        dataset=dataset,
+        title=spec.title,
+        channels=channels,
+        side=spec.side(max(dataset.image_size), dataset.task),
+        authority="authors" if spec.authors == "all" or dataset.name in spec.authors else "ours",
+        notes=tuple(dict.fromkeys(channel.rule.note for channel in channels if channel.rule.note)),
+        value_range=spec.value_range,
+        expected=(spec.expected_mean, spec.expected_std),
+    )
+
+
+_Offer = tuple[Band, StoredBand, int]
+
+
+def _offered(dataset: Dataset, track: Track, band_names: BandNames) -> list[_Offer]:
+    offers = [
+        (band.identity(band_names), band, index)
+        for index, band in enumerate(dataset.main_bands)
+        if band.unit is not None
+    ]
+    if track == "rgb":
+        pictures = ("TCI_R", "TCI_G", "TCI_B")
+        return [offer for offer in offers if offer[0].common in COLOURS or offer[0].name in pictures]
+    return offers
+
+
+def _channel(
+    wanted: Band, spec: InputSpec, dataset: Dataset, offers: list[_Offer], missing_bands: Sequence[str]
+) -> Channel:
+    bands = [band for band, *_ in offers]
+    told = Band(wanted.name, wanted.common, spec.wavelength(wanted))
+    match = find(wanted, bands)
+    if match is not None:
+        _, stored, index = offers[bands.index(match)]
+        return Channel(told, _rule(spec, stored, wanted, dataset), stored, index, level=dataset.product_level)
+    for fill in missing_bands:
+        if fill == "error":
+            break
+        if fill == "nearest" and (stand_in := nearest_stand_in(wanted, bands)) is not None:
+            _, stored, index = offers[bands.index(stand_in)]
+            rule = _rule(spec, stored, wanted, dataset)
+            return Channel(told, rule, stored, index, fill, level=dataset.product_level)
+        rule = _rule_for_missing(spec, [stored for _, stored, _ in offers], wanted, dataset)
+        if fill == "mean" and (constant := _scaled_mean(rule.steps)) is not None:
+            return Channel(told, rule, None, None, fill, constant, dataset.product_level)
+        if fill == "zero_scaled" or (fill == "zero_raw" and not _needs_statistics(rule.steps)):
+            return Channel(told, rule, None, None, fill, 0.0, dataset.product_level)
+    raise ImpossibleError(
+        f"{spec.title} wants band {wanted.name}, which {dataset.name} doesn't have, and none of "
+        f"missing_bands=[{','.join(missing_bands)}] applies; choose from {', '.join(FILLS)}"
+    )
+
+
+def _rule_for_missing(spec: InputSpec, stored: list[StoredBand], wanted: Band, dataset: Dataset) -> ValueRule:
+    """The rule a band would have if it were there: that of the first stored band the encoder can take."""
+    units = {rule.unit for rule in spec.rules if not rule.only or wanted.name in rule.only}
+    return _rule(spec, next((band for band in stored if band.unit in units), stored[0]), wanted, dataset)
+
+
+def _rule(spec: InputSpec, stored: StoredBand, wanted: Band, dataset: Dataset) -> ValueRule:
+    for rule in spec.rules:
+        if rule.unit == stored.unit and (not rule.only or wanted.name in rule.only):
+            return rule
+    raise UserError(
+        f"{spec.title} has no value rule for unit '{stored.unit}' (band '{stored.name}' of {dataset.name}); "
+        f"add one to its file in configs/inputs/"
+    )
+
+
+def _scaled_mean(steps: Sequence[Step]) -> float | None:
+    value = None
+    for step in steps:
+        if step.op == "zscore":
+            value = 0.0
+        elif step.op == "two_sigma":
+            value = 0.5
+        elif step.op == "eight_bit" and value is not None:
+            value = int(value * 255) / 255
+    return value
+
+
+def _needs_statistics(steps: Sequence[Step]) -> bool:
+    return any(step.op in ("zscore", "two_sigma") and step.statistics == "dataset" for step in steps)
+
+
+def _describe(step: Step, band: str, level: str | None) -> str:
+    numbers = {
+        "by": step.by,
+        "low": step.low,
+        "high": step.high,
+        "mean": step.mean.get(band),
+        "std": step.std.get(band),
+        "white": step.white.get(level or ""),
+    }
+    given = " ".join(f"{name}={value}" for name, value in numbers.items() if value is not None)
+    of = f"({step.statistics})" if step.op in ("zscore", "two_sigma") else ""
+    return " ".join(part for part in (step.op + of, given) if part)
+
+
+class InputTransform:
+    """A plan, carried out: native pixels to the tensor the encoder wants."""
+
+    def __init__(self, plan: InputPlan, statistics: Mapping[str, "BandStatistics"]) -> None:
+        """
+        Args:
+            plan: what goes where.
+            statistics: exact train statistics by what a band really is.
+        """
+        self.plan = plan
+        self.statistics = statistics
+
+    def __call__(self, native: "np.ndarray") -> "Tensor":
+        """
+        Args:
+            native: (B, C, H, W) as ingested, any numeric dtype.
+
+        Returns:
+            (B, channels, side, side) float32.
+        """
+        return resize(self.scaled(native), self.plan.side)
+
+    def scaled(self, native: "np.ndarray", *, clip: bool = True) -> "Tensor":
+        """The channels at native size, (B, channels, H, W) float32; `clip=False` leaves out every clipping."""
+        import torch
+
+        from encoders import scaling
+
+        shape = (native.shape[0], len(self.plan.channels), *native.shape[2:])
+        out = torch.empty(shape, dtype=torch.float32)
+        for position, channel in enumerate(self.plan.channels):
+            if channel.index is None:
+                constant = float(channel.constant or 0.0)
+                out[:, position] = constant
+                if channel.filled != "zero_raw":
+                    continue
+                pixels = out[:, position]
+            else:
+                pixels = torch.from_numpy(native[:, channel.index].astype("float32"))
+            out[:, position] = scaling.apply(
+                pixels,
+                channel.rule.steps,
+                wanted=channel.statistics_name,
+                level=channel.level,
+                statistics=self._moments(channel),
+                clip=clip,
+            )
+        return out
+
+    def _moments(self, channel: Channel) -> "Moments | None":
+        from encoders import scaling
+
+        if channel.stored is None or not _needs_statistics(channel.rule.steps):
+            return None
+        found = self.statistics[channel.stored.band]
+        if any(step.op == "decibel" for step in channel.rule.steps):
+            if found.decibel_mean is None or found.decibel_std is None:
+                raise UserError(f"{channel.stored.name} of {self.plan.dataset.name} has no statistics in decibels")
+            return scaling.Moments(found.decibel_mean, found.decibel_std)
+        return scaling.Moments(found.mean, found.std)
+
+
+def resize(images: "Tensor", side: int) -> "Tensor":
+    """Bilinear with antialiasing, as torchvision's Resize on tensors; untouched where the size is right."""
+    from torch.nn.functional import interpolate
+
+    if tuple(images.shape[-2:]) == (side, side):
+        return images
+    return interpolate(images, size=(side, side), mode="bilinear", align_corners=False, antialias=True)

@@ -1,0 +1,1 @@
+"""The frozen part: each image through the encoder once, the result kept."""

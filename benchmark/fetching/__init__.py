@@ -1,0 +1,1 @@
+"""Weights and datasets from where their authors published them."""

@@ -1,0 +1,1 @@
+"""Cells, plans of them, and where they run."""

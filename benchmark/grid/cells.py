@@ -1,0 +1,244 @@
+"""What is asked: cells, each a row of the leaderboard on one dataset, and the identity of a cell's runs.
+
+Nothing here imports a deep-learning framework, so a cell whose records exist is skipped at once.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from benchmark.data import ingest, inputs
+from benchmark.data.datasets import Dataset
+from benchmark.data.inputs import InputPlan
+from benchmark.places import Places
+from benchmark.protocol import Protocol
+from benchmark.records import FITTED, Run
+from benchmark.request.configuration import Probe, Request, Settings, choices, load_probe
+from benchmark.request.rows import Fusion, fuser_options
+from encoders import LIBRARIES, built_in, card, checkpoints, elsewhere, inputs_of
+from encoders.errors import UserError, strict, validate
+from encoders.spec import EncoderCard
+
+
+@strict
+@dataclass(frozen=True)
+class Cell:
+    """One row on one dataset: an encoder, a fuser and a probe.
+
+    Attributes:
+        row, row_title: of the encoder, or of the family that it stands for here.
+    """
+
+    card: EncoderCard
+    fusion: Fusion
+    dataset: Dataset
+    probe: Probe
+    protocol: Protocol
+    settings: Settings
+    row: str
+    row_title: str
+
+    @property
+    def title(self) -> str:
+        """The cell in a few words."""
+        fused = "" if self.fusion.name == "none" else f"-{self.fusion.name}"
+        stands_for = "" if self.row == self.card.name else f" ({self.card.name})"
+        return f"{self.row}{fused}{stands_for} / {self.dataset.name} / {self.probe.name}"
+
+    @property
+    def label(self) -> str:
+        """What tells the cells of a sweep apart."""
+        return f"{self.title} / {self.protocol.name}"
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether a decoder is trained by gradient on feature maps, rather than a probe fitted on embeddings."""
+        return self.dataset.task == "segmentation" or self.fusion.kind not in FITTED
+
+    @property
+    def reads(self) -> Literal["embedding", "pooled", "maps"]:
+        """What of the frozen part's output it is fitted on: maps, each module's spatial mean, or the embedding."""
+        if self.dataset.task == "segmentation" or self.fusion.kind in ("gw", "lw", "moe"):
+            return "maps"
+        return "embedding" if self.fusion.kind == "none" else "pooled"
+
+    @property
+    def seeds(self) -> range:
+        """Seeds, each a run of its own. Logistic regression and kNN have none: theirs is the bootstrap's."""
+        return range(self.protocol.seeds if self.is_trained else 1)
+
+
+def title(group: Sequence[Cell]) -> str:
+    """Cells that differ in fuser and row alone, in a few words."""
+    first = group[0]
+    if len(group) == 1:
+        return first.title
+    rows = " + ".join(dict.fromkeys(cell.row for cell in group))
+    fused = ", ".join(dict.fromkeys(cell.fusion.name for cell in group))
+    return f"{rows} with {fused} / {first.dataset.name} / {first.probe.name}"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A cell with its data opened and the identity of its runs known, one a seed."""
+
+    cell: Cell
+    runs: tuple[Run, ...]
+    plan: InputPlan
+    data: ingest.OpenDataset
+
+
+def cells(request: Request) -> list[Cell]:
+    """The cells of a grid, dataset by dataset.
+
+    Raises:
+        UserError: the probe doesn't fit one of the datasets.
+    """
+    found = []
+    for dataset in request.datasets:
+        probe = request.probe_for(dataset)
+        found += [
+            Cell(
+                row.cards[dataset.name],
+                row.fusion,
+                dataset,
+                probe,
+                request.protocol,
+                request.settings,
+                row.name,
+                row.title,
+            )
+            for row in request.rows
+        ]
+    return found
+
+
+def rebuild(config: object, where: str, own: EncoderCard | None = None) -> Cell:
+    """A cell from the plain data a record keeps of it (`provenance.config`), under the versions of today's code.
+
+    Args:
+        own: the encoder of the user's own that the record is of. Code runs from where the user says, never from
+            where a record does.
+
+    Raises:
+        UserError: names the field that can't be, or a dataset's name that would be a path; or the record is of an
+            encoder of the user's own, and not of `own`.
+    """
+    kept = validate(Cell, config, where)
+    for name in (kept.dataset.name, kept.dataset.benchmark):
+        if name in ("", "..") or Path(name).name != name:
+            raise UserError(f"{where}: '{name}' names no dataset; restore the record from where it was made")
+    probe = kept.probe
+    if probe.name in choices("probe"):
+        probe = replace(probe, version=load_probe(probe.name).version)
+    return replace(kept, card=_encoder_now(kept.card, where, own), probe=probe)
+
+
+def _encoder_now(kept: EncoderCard, where: str, own: EncoderCard | None) -> EncoderCard:
+    if own is not None and own.name != kept.name:
+        raise UserError(f"{where}: its encoder is {kept.name}, not {own.name}; give the file of that one")
+    if kept.home or own is not None:
+        found = own or (elsewhere.installed_card(kept.name) if kept.name in elsewhere.installed() else None)
+        if found is None:
+            raise UserError(f"{where}: {kept.name} is an encoder of someone's own; give its file with --encoder FILE")
+        return replace(kept, version=found.version, adapter=found.adapter, home=found.home)
+    if kept.name in built_in() or kept.name.startswith(LIBRARIES):
+        return replace(kept, version=card(kept.name).version)
+    return kept
+
+
+def plan_inputs(cell: Cell) -> InputPlan:
+    """What the cell's encoder is fed.
+
+    Raises:
+        ImpossibleError: as `inputs.plan`; or the cell wants masks from what has no place in the image.
+    """
+    check_fusion(cell)
+    settings = cell.settings
+    return inputs.plan(
+        cell.dataset,
+        inputs_of(cell.card),
+        track=settings.bands,
+        band_names=settings.band_names,
+        missing_bands=settings.missing_bands,
+    )
+
+
+def check_fusion(cell: Cell) -> None:
+    """Check that a cell doesn't want masks from what has no place in the image.
+
+    Raises:
+        ImpossibleError: it does.
+    """
+    if cell.fusion.kind == "pca" and cell.dataset.task == "segmentation":
+        raise inputs.ImpossibleError(
+            f"fusion {cell.fusion.name} averages over the image, {cell.dataset.name} wants masks; choose another fusion"
+        )
+
+
+def resolve(cell: Cell, places: Places) -> Resolved:
+    """Open the data (ingesting it on first use) and fix the run's identity.
+
+    Raises:
+        UserError: data or weights are missing or damaged; `ImpossibleError` where nothing can be fed.
+    """
+    plan = plan_inputs(cell)
+    weights = checkpoints.weights_sha256(cell.card, places.weights_dir, plan.side)
+    data = ingest.open_dataset(cell.dataset, places.data_root, places.ingest_dir, cell.settings.partition)
+    fingerprints = {name: split.fingerprint for name, split in data.splits.items()}
+    return Resolved(cell, identify(cell, plan, weights, fingerprints), plan, data)
+
+
+def identify(cell: Cell, plan: InputPlan, weights: dict[str, str], data: dict[str, str]) -> tuple[Run, ...]:
+    """A cell's runs, given its inputs, the digests of its weights and the fingerprints of its splits."""
+    first = Run(
+        encoder=cell.card.name,
+        adapter=cell.card.adapter,
+        encoder_version=cell.card.version,
+        encoder_options=cell.card.options,
+        weights=weights | elsewhere.sources(cell.card),
+        inputs=plan.describe(),
+        image_size=plan.side,
+        precision=cell.settings.precision,
+        dataset=cell.dataset.name,
+        data=data,
+        dataset_facts={name: getattr(cell.dataset, name) for name in ("metric", "multilabel", "num_classes", "no_data")}
+        | {"groups": [cell.dataset.groups.by, cell.dataset.groups.pattern]},
+        partition=cell.settings.partition,
+        bands=cell.settings.bands,
+        band_names=cell.settings.band_names,
+        missing_bands=cell.settings.missing_bands,
+        fusion=cell.fusion.name,
+        fuser=fuser_options(cell.fusion, cell.dataset.task, cell.protocol),
+        probe=cell.probe.name,
+        probe_version=cell.probe.version,
+        protocol=cell.protocol.name,
+        protocol_hash=cell.protocol.hash,
+        seed=0,
+    )
+    return tuple(replace(first, seed=seed) for seed in cell.seeds)
+
+
+def feature_identity(run: Run, plan: InputPlan, dtype: str, split: str) -> dict[str, object]:
+    """Everything that determines the features of a split but storage tier and variants.
+
+    Args:
+        run: of any fuser, probe and seed.
+        dtype: what features are rounded to.
+    """
+    shared = (
+        "encoder",
+        "adapter",
+        "encoder_version",
+        "encoder_options",
+        "weights",
+        "inputs",
+        "image_size",
+        "precision",
+        "dataset",
+    )
+    identity: dict[str, object] = {name: getattr(run, name) for name in shared}
+    identity |= {"data": run.data[split], "dtype": dtype}
+    # Train statistics enter the pixels of every split, so another train split means other features.
+    return identity | ({"train": run.data["train"]} if plan.uses_statistics else {})

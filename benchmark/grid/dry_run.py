@@ -1,0 +1,124 @@
+"""`--dry-run`: what a sweep would do, a line a cell in the order they would run, and what it would take in all."""
+
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmark.grid import rates
+from benchmark.grid.cells import Cell
+from benchmark.grid.estimates import Estimate, Estimator, device_of
+from benchmark.grid.planning import Planned, Planner
+from benchmark.grid.rates import Rates
+from benchmark.places import Places
+from benchmark.request.executor_options import Options
+
+UNKNOWN = "unknown"
+
+
+def lines(cells: Sequence[Cell], places: Places, executor: Options) -> list[str]:
+    """What a sweep over cells would do, without doing any of it."""
+    planner = Planner(places)
+    groups = planner.groups(cells)
+    plan = [[planner.plan(cell) for cell in group] for group in groups]
+    measured = rates.read(places.output, device_of(executor, cells[0].settings.device))
+    estimator = Estimator(planner, measured)
+    found = [
+        (one, estimator.estimate(one) if one.state in ("runs", "waits") else None) for group in plan for one in group
+    ]
+    reasons = list(dict.fromkeys(one.why for one, _ in found if one.why))
+    return [
+        *(_line(*one, reasons) for one in found),
+        *(f"[{number}] {reason}" for number, reason in enumerate(reasons, start=1)),
+        *_summary(found, sum(any(one.state == "runs" for one in group) for group in plan), places, executor, measured),
+    ]
+
+
+def _line(planned: Planned, estimate: Estimate | None, reasons: Sequence[str]) -> str:
+    fed = planned.fed
+    told = f"{fed.summary()} bands, {fed.side} px, value rule: {fed.authority}" if fed else ""
+    state = {"done": "done", "runs": "would run", "impossible": "impossible", "waits": f"waits for {planned.lacks}"}
+    said = state[planned.state] + (f" [{reasons.index(planned.why) + 1}]" if planned.why else "")
+    takes = _takes(estimate) if estimate and fed else ""
+    return f"{planned.cell.title}: " + "; ".join(part for part in (said, told, takes) if part)
+
+
+def _takes(estimate: Estimate) -> str:
+    tier = f" ({estimate.tier})" if estimate.tier else ""
+    return (
+        f"features {size(estimate.bytes)}{tier}, encode {duration(estimate.encode_seconds)}, "
+        f"train {duration(estimate.train_seconds)}"
+    )
+
+
+def _summary(
+    found: Sequence[tuple[Planned, Estimate | None]], trainings: int, places: Places, executor: Options, measured: Rates
+) -> list[str]:
+    states = Counter(planned.state for planned, _ in found)
+    left = [estimate for planned, estimate in found if planned.state == "runs" and estimate]
+    told = [
+        f"{len(found)} cells: {states['done']} done, {states['runs']} would run in {trainings} groups, "
+        f"{states['impossible']} impossible, {states['waits']} wait for data or weights.",
+    ]
+    if not left:
+        return told
+    known_bytes = [one.bytes for one in left if one.bytes is not None]
+    free = shutil.disk_usage(_existing(places.features_dir)).free
+    told.append(
+        f"Features to be written in {places.features_dir}: {size(sum(known_bytes))}{_part(known_bytes, left)}; "
+        f"{size(free)} are free."
+    )
+    known = [one.seconds for one in left if one.seconds is not None]
+    if known:
+        told.append(f"Time on {measured.device}: {_hours(sum(known), executor)}{_part(known, left)}.")
+    else:
+        told.append(f"Time: {UNKNOWN}.")
+    return [*told, _source(measured, places.output)]
+
+
+def _hours(seconds: float, executor: Options) -> str:
+    workers = {"inline": 1, "local": getattr(executor, "workers", None), "slurm": getattr(executor, "parallel", None)}
+    side_by_side = workers.get(executor.kind)
+    wall = f", {duration(seconds / side_by_side)} on {side_by_side} of it" if side_by_side not in (None, 1) else ""
+    return f"about {duration(seconds)} ({seconds / 3600:.2g} device-hours){wall}"
+
+
+def _part(known: Sequence[object], left: Sequence[object]) -> str:
+    return "" if len(known) == len(left) else f" for {len(known)} of {len(left)} cells, {UNKNOWN} for the others"
+
+
+def _source(measured: Rates, output: Path) -> str:
+    if not measured.cells:
+        on = f" on {measured.device}" if measured.device else ""
+        said = f"No cell that could tell how fast things are has run{on} with its records in {output}"
+    else:
+        threads = "/".join(map(str, sorted(measured.threads)))
+        said = (
+            f"Times are those of {measured.cells} cells in {output}, run on {measured.device} with {threads} threads, "
+            f"scaled by images; {UNKNOWN} is what has not run there with the same encoder, size, fuser and protocol"
+        )
+    return f"{said}. `--protocol smoke` measures encoding in a short run."
+
+
+def _existing(folder: Path) -> Path:
+    return next(one for one in (folder.absolute(), *folder.absolute().parents) if one.exists())
+
+
+def size(count: int | None) -> str:
+    """Bytes as people say them."""
+    if count is None:
+        return UNKNOWN
+    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count} B"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as people say them."""
+    if seconds is None:
+        return UNKNOWN
+    for unit, factor in (("h", 3600.0), ("min", 60.0)):
+        if seconds >= factor:
+            return f"{seconds / factor:.3g} {unit}"
+    return f"{seconds:.2g} s"

@@ -1,0 +1,1 @@
+"""What needs a model or images to be drawn, kept beside records."""

@@ -1,0 +1,1 @@
+"""What was asked: options and configs, checked."""

@@ -1,0 +1,298 @@
+"""What the user asked for, composed by Hydra and checked against the dataclasses.
+
+`configs/config.yaml` and its groups say what there is; options and overrides change it. Each group choice is
+composed once, however many cells a grid has. Every mistake names the key and the nearest valid ones.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
+
+import configs
+import encoders
+from benchmark.data import datasets, families
+from benchmark.data.datasets import BandNames, Dataset
+from benchmark.data.inputs import Track, check_fills
+from benchmark.protocol import Protocol
+from benchmark.request.executor_options import Options as ExecutorOptions
+from benchmark.request.executor_options import parse as parse_executor
+from benchmark.request.rows import Fusion, Row, check_distinct, check_own_name, load_fusion, split
+from benchmark.request.tracker_options import Options as TrackerOptions
+from benchmark.request.tracker_options import parse as parse_tracker
+from encoders.errors import UserError, nearest, strict, validate
+from encoders.spec import EncoderCard
+
+GROUPS = ("encoder", "fusion", "dataset", "probe", "protocol", "executor", "tracker")
+DEFAULT_PROBE = {"classification": "linear", "segmentation": "upernet"}
+Tier = Literal["maps", "stem", "none"]
+WHOLE = "card:"
+"""What stands in Hydra's group before an encoder's name; without it, that is the file in `configs/encoder/`."""
+T = TypeVar("T")
+
+
+@strict
+@dataclass(frozen=True)
+class Probe:
+    """A trained part: one YAML each in `configs/probe/`."""
+
+    name: str
+    title: str
+    version: int
+    tasks: tuple[Literal["classification", "segmentation"], ...]
+
+
+@strict
+@dataclass(frozen=True)
+class Settings:
+    """The options of a run beside its groups; what each means stands in `configs/config.yaml`."""
+
+    bands: Track
+    band_names: BandNames
+    missing_bands: tuple[str, ...]
+    partition: str
+    seeds: int | None
+    device: Literal["auto", "cpu", "cuda"]
+    precision: Literal["float32", "bfloat16"]
+    batch_size: int
+    feature_tier: Tier | None
+    disk_budget_gb: float
+    memory_budget_gb: float
+
+    def __post_init__(self) -> None:
+        check_fills(self.missing_bands)
+        for name in ("seeds", "batch_size"):
+            given = getattr(self, name)
+            if given is not None and given < 1:
+                raise UserError(f"{name} is {given}; it must be at least 1")
+        for name in ("disk_budget_gb", "memory_budget_gb"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} is {getattr(self, name)}; it must be more than 0")
+
+
+@dataclass(frozen=True)
+class Request:
+    """A grid of runs, composed and checked: every row (an encoder with a fuser) on every dataset."""
+
+    settings: Settings
+    protocol: Protocol
+    rows: tuple[Row, ...]
+    datasets: tuple[Dataset, ...]
+    probe: Probe | None
+    executor: ExecutorOptions
+    tracker: TrackerOptions
+
+    def probe_for(self, dataset: Dataset) -> Probe:
+        """The probe asked for, or the task's default.
+
+        Raises:
+            UserError: the probe asked for doesn't fit the task or the fusion.
+        """
+        if self.probe is None:
+            return load_probe(DEFAULT_PROBE[dataset.task])
+        if self.probe.name == "knn" and any(row.fusion.kind != "none" for row in self.rows):
+            raise UserError("kNN takes the encoder's embedding, which nothing is fused in; choose --fusion none")
+        if dataset.task not in self.probe.tasks:
+            fitting = [name for name in choices("probe") if dataset.task in load_probe(name).tasks]
+            remedy = f"choose from: {', '.join(fitting)}"
+            raise UserError(
+                f"probe '{self.probe.name}' does not fit {dataset.name}, a {dataset.task} dataset; {remedy}"
+            )
+        return self.probe
+
+
+def choices(group: str) -> list[str]:
+    """The names a config group offers."""
+    return sorted(path.stem for path in (configs.ROOT / group).glob("*.yaml"))
+
+
+def load_probe(name: str) -> Probe:
+    """A probe's description, without Hydra.
+
+    Raises:
+        UserError: no such probe.
+    """
+    if name not in choices("probe"):
+        raise UserError(f"no probe '{name}'; {nearest(name, choices('probe'))}")
+    return validate(Probe, configs.load(configs.ROOT / "probe" / f"{name}.yaml"), f"probe {name}")
+
+
+def compose(
+    *,
+    rows: Sequence[str],
+    dataset_choice: str,
+    probe: str | None,
+    protocol: str,
+    settings: Mapping[str, object],
+    overrides: Sequence[str],
+    fusions: Sequence[str] = ("none",),
+    executor: str = "inline",
+) -> Request:
+    """Compose a request from options and Hydra overrides.
+
+    Args:
+        rows, fusions: as `benchmark.request.rows.split`.
+        settings: values of `Settings` fields given as options.
+        overrides: Hydra overrides; one into a group (`encoder.options.prompt=...`) applies to each choice of it.
+
+    Raises:
+        UserError: an unknown name, key or value; names the nearest.
+    """
+    named = split(rows, fusions)
+    _known("executor", executor, choices("executor"))
+    _known("protocol", protocol, choices("protocol"))
+    if probe is not None:
+        _known("probe", probe, choices("probe"))
+    for override in overrides:
+        _check_override(override)
+        _check_family(override, [name for name, _ in named])
+    chosen = datasets.select(dataset_choice)
+    options = [f"{key}={_literal(value)}" for key, value in settings.items()]
+    fixed = [f"protocol={protocol}", f"executor={executor}", *([f"probe={probe}"] if probe else []), *options]
+
+    def composed(encoder: str, dataset: str, fusion: str) -> dict[str, Any]:
+        return _composed([f"encoder={_in_group(encoder)}", f"dataset={dataset}", f"fusion={fusion}", *fixed], overrides)
+
+    with _hydra():
+        first = families.choose(named[0][0], datasets.dataset(chosen[0]), "rgb")
+        base = composed(first, chosen[0], named[0][1])
+        plain = {key: value for key, value in base.items() if key not in GROUPS}
+        checked = validate(Settings, plain, "options")
+
+        def read(group: str, cls: type[T], name: str, plainly: Callable[[str], T]) -> T:
+            # Only an override into a group can make one of its choices another than its file says.
+            if not any(override.lstrip("+~").startswith(f"{group}.") for override in overrides):
+                return plainly(name)
+            choice = {"encoder": first, "dataset": chosen[0], "fusion": named[0][1]} | {group: name}
+            return validate(cls, composed(**choice)[group], f"{group} {name}")
+
+        described = [read("dataset", Dataset, name, datasets.dataset) for name in chosen]
+        asked = _rows(
+            named,
+            described,
+            checked.bands,
+            lambda name: read("encoder", EncoderCard, name, encoders.card),
+            lambda name: read("fusion", Fusion, name, load_fusion),
+        )
+    check_distinct(asked)
+    rules = validate(Protocol, base["protocol"], f"protocol {protocol}")
+    return Request(
+        settings=checked,
+        # Validation chooses one learning rate for all seeds: their number is part of the protocol.
+        protocol=rules if checked.seeds is None else replace(rules, seeds=checked.seeds),
+        rows=asked,
+        datasets=tuple(described),
+        probe=validate(Probe, base["probe"], f"probe {probe}") if probe else None,
+        executor=parse_executor(base["executor"]),
+        tracker=parse_tracker(base["tracker"]),
+    )
+
+
+def _rows(
+    named: Sequence[tuple[str, str]],
+    chosen: Sequence[Dataset],
+    track: Track,
+    card: Callable[[str], EncoderCard],
+    fuser: Callable[[str], Fusion],
+) -> tuple[Row, ...]:
+    """The rows named, each encoder and each fuser read once however many rows it stands in."""
+    known = families.families()
+    standing = {
+        name: {dataset.name: families.choose(name, dataset, track) if name in known else name for dataset in chosen}
+        for name, _ in named
+    }
+    names = dict.fromkeys(encoder for by_dataset in standing.values() for encoder in by_dataset.values())
+    cards = {encoder: card(encoder) for encoder in names}
+    for one in cards.values():
+        check_own_name(one)
+    fixed = {name: families.fixed(name) for name in standing}
+    fusers = {fusion: fuser(fusion) for fusion in dict.fromkeys(fusion for _, fusion in named)}
+    rows = []
+    for name, fusion in named:
+        label, title = (name, family.title) if (family := fixed[name]) else (cards[name].name, cards[name].title)
+        given = name if fusion == "none" else f"{name}-{fusion}"
+        by_dataset = {dataset: cards[encoder] for dataset, encoder in standing[name].items()}
+        rows.append(Row(given, label, title, fusers[fusion], by_dataset))
+    return tuple(rows)
+
+
+def _known(group: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        raise UserError(f"no {group} '{name}'; {nearest(name, known)}")
+
+
+def _check_override(override: str) -> None:
+    key = override.split("=", 1)[0].lstrip("+~")
+    if not key:
+        raise UserError(f"override '{override}' has no key; write key=value")
+    if "=" not in override and not override.startswith("~"):
+        raise UserError(f"'{override}' is neither a command nor an override; write key=value, or see --help")
+    if key == "tracker":
+        _known("tracker", override.split("=", 1)[-1], choices("tracker"))
+    elif key in GROUPS:
+        raise UserError(f"'{override}': choose the {key} with --{key}")
+
+
+def _check_family(override: str, rows: Sequence[str]) -> None:
+    if not override.lstrip("+~").startswith("encoder."):
+        return
+    for name in rows:
+        if families.fixed(name):
+            raise UserError(f"'{override}': the checkpoints of family {name} are fixed; name an encoder to change it")
+
+
+def _literal(value: object) -> str:
+    import json
+
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(_literal(item) for item in value) + "]"
+    return json.dumps(value)
+
+
+def _hydra() -> Any:
+    from hydra import initialize_config_dir
+
+    return initialize_config_dir(str(configs.ROOT.resolve()), version_base="1.3")
+
+
+def _in_group(encoder: str) -> str:
+    """The name of an encoder's whole card in Hydra's group: what its file leaves out can be overridden too."""
+    from dataclasses import asdict
+
+    from hydra.core.config_store import ConfigStore
+
+    card = encoders.card(encoder)
+    ConfigStore.instance().store(name=WHOLE + card.name, group="encoder", node=asdict(card))
+    return WHOLE + card.name
+
+
+def _composed(choice: list[str], overrides: Sequence[str]) -> dict[str, Any]:
+    from hydra import compose as hydra_compose
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        composed = hydra_compose("config", overrides=[*choice, *overrides])
+        container = OmegaConf.to_container(composed, resolve=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(_explain(error, choice, overrides)) from None
+    return dict(container)
+
+
+def _explain(error: Exception, choice: list[str], overrides: Sequence[str]) -> str:
+    """One sentence for what Hydra refuses: which override, which key, which keys are near."""
+    from hydra import compose as hydra_compose
+    from omegaconf import DictConfig, OmegaConf
+
+    known = hydra_compose("config", overrides=choice)
+    for override in overrides:
+        key = override.split("=", 1)[0].lstrip("+~")
+        parent, _, leaf = key.rpartition(".")
+        siblings = OmegaConf.select(known, parent) if parent else known
+        if not isinstance(siblings, DictConfig):
+            where = " and ".join(choice[:2]).replace(WHOLE, "")
+            return f"override '{override}': {where} have no '{parent}'; {nearest(parent, map(str, known))}"
+        if leaf not in siblings:
+            return f"override '{override}': unknown key '{leaf}'; {nearest(leaf, map(str, siblings))}"
+    first = str(error).strip().splitlines()[0]
+    return f"overrides {' '.join(overrides)}: {first}; quote values that hold spaces or brackets"

@@ -1,0 +1,1 @@
+"""Predictions -> named metrics, intervals and rankings."""

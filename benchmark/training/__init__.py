@@ -1,0 +1,1 @@
+"""What is fitted on features: probes, and banks of decoders."""

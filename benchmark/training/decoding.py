@@ -1,0 +1,162 @@
+"""Trained decoders: a bank of every fuser, rate and seed; validation chooses the rate, test is scored a seed."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import torch
+
+from benchmark import progress
+from benchmark.data.ingest import OpenDataset
+from benchmark.features.store import SplitFeatures
+from benchmark.memory import Portions
+from benchmark.pictures import examples
+from benchmark.pictures.interpretation import Watched
+from benchmark.protocol import Protocol
+from benchmark.scoring.measured import Fitted, Measured, classification, segmentation
+from benchmark.training import loop
+from benchmark.training.bank import Epoch, Member, Trained
+from benchmark.training.prediction import Prediction, Task, headline
+from benchmark.training.selection import select
+from decoders.decoder import Decoder, linear_decoder, pooled_decoder, upernet_decoder
+from decoders.fusion import build_fuser
+from encoders.base import Encoder
+from encoders.errors import UserError
+
+Kind = Literal["single_label", "multi_label", "segmentation"]
+
+BYTES_A_PARAMETER = 20
+"""Float32 weights, gradient, AdamW's two moments and the best epoch's weights."""
+
+
+def train_and_score(
+    head: str,
+    fusers: Mapping[str, Mapping[str, object]],
+    encoder: Encoder,
+    data: OpenDataset,
+    protocol: Protocol,
+    features: Mapping[str, SplitFeatures],
+    device: str,
+    memory_bytes: int,
+    report: Callable[[Epoch], None] | None = None,
+) -> dict[str, dict[int, Measured] | UserError]:
+    """Train the decoders of several fusers on one stream of a frozen encoder's features.
+
+    Args:
+        head: `linear` or `upernet`.
+        fusers: kind and options of each (`Run.fuser`), by the row's name for it.
+        features: of every split, with maps.
+        memory_bytes: that decoders in training may take; a bank of more is trained in several passes. A pass that
+            runs out of memory all the same is begun again with half of its decoders.
+
+    Returns:
+        By name, what each seed of the chosen learning rate measured on test, or why nothing could be: the
+        fuser doesn't fit the encoder, or no learning rate trained every seed.
+    """
+    task = _task(data, protocol)
+    builds: dict[str, Callable[[torch.Generator], Decoder]] = {}
+    found: dict[str, dict[int, Measured] | UserError] = {}
+    sizes = {}
+    for name, fuser in fusers.items():
+        build = functools.partial(_decoder, head, fuser, encoder, data, protocol)
+        try:
+            sizes[name] = _parameters(build)
+        except UserError as error:
+            found[name] = error
+        else:
+            builds[name] = build
+    title = f"training {' '.join(builds)}"
+    train = functools.partial(
+        loop.train, task=task, source=features["train"], val_source=features["valid"], protocol=protocol,
+        device=device, progress=lambda epochs, total: progress.track(epochs, f"{title}, epochs", total, stage="train"),
+        report=report,
+    )  # fmt: skip
+    trained: list[Trained] = []
+    portions = Portions()
+    for bank in _passes(loop.members(builds, protocol), sizes, memory_bytes):
+        for _, part in portions.of(bank, train, f"{title}: decoders"):
+            trained += part
+    selection = select(trained)
+    found |= selection.failures
+    shown = examples.choose(data.splits["test"]).tolist()
+    for name, choice in selection.choices.items():
+        measured = {}
+        for one in choice.chosen:
+            assert one.decoder is not None
+            with Watched(one.decoder, shown) as watched:
+                prediction = selection.score_chosen(
+                    one, task, features["test"], batch_size=protocol.decoder_batch, device=device
+                )
+            scored = _measured(data, protocol, one, prediction, choice.flags)
+            measured[one.member.seed] = replace(scored, pictures=watched.arrays())
+        found[name] = measured
+    return found
+
+
+def _task(data: OpenDataset, protocol: Protocol) -> Task:
+    dataset = data.dataset
+    kind: Kind = "segmentation" if dataset.task == "segmentation" else "single_label"
+    kind = "multi_label" if dataset.multilabel else kind
+    ignored = dataset.no_data if protocol.no_data == "ignored" else None
+    return Task(kind, dataset.num_classes, headline(kind, dataset.metric, dataset.no_data), ignored)
+
+
+def _decoder(
+    head: str,
+    options: Mapping[str, object],
+    encoder: Encoder,
+    data: OpenDataset,
+    protocol: Protocol,
+    generator: torch.Generator,
+) -> Decoder:
+    kept = {key: value for key, value in options.items() if key != "kind"}
+    fuser = build_fuser(str(options["kind"]), encoder.levels, encoder.views, kept)
+    classes = data.dataset.num_classes
+    if data.dataset.task == "classification":
+        return pooled_decoder(fuser, classes)
+    if head == "linear":
+        return linear_decoder(fuser, classes)
+    return upernet_decoder(
+        fuser, classes, channels=protocol.upernet_channels, dropout=protocol.upernet_dropout, generator=generator
+    )
+
+
+def _parameters(build: Callable[[torch.Generator], Decoder]) -> int:
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in build(torch.Generator()).parameters())
+
+
+def _passes(bank: Sequence[Member], sizes: Mapping[str, int], memory_bytes: int) -> Iterator[list[Member]]:
+    """The members, as many at a time as the memory holds, at least one."""
+    together: list[Member] = []
+    taken = 0
+    for member in bank:
+        needed = BYTES_A_PARAMETER * sizes[member.name]
+        if together and taken + needed > memory_bytes:
+            yield together
+            together, taken = [], 0
+        together.append(member)
+        taken += needed
+    if together:
+        yield together
+
+
+def _measured(
+    data: OpenDataset, protocol: Protocol, trained: Trained, prediction: Prediction, flags: tuple[str, ...]
+) -> Measured:
+    outcome = trained.outcome
+    rng = np.random.default_rng(protocol.bootstrap_seed)  # whatever the seed: test groups are drawn alike for all
+    fitted = Fitted(
+        validation=float(outcome.validation or 0.0),
+        chosen={"learning_rate": outcome.learning_rate, "best_epoch": float(outcome.best_epoch or 0)},
+        trained_parameters=outcome.trained_parameters,
+        flags=flags,
+    )
+    if prediction.scores is not None:
+        return classification(data, protocol, rng, fitted, [prediction.scores])
+    assert prediction.confusions is not None
+    assert prediction.masks is not None
+    assert prediction.calibration is not None
+    return segmentation(data, protocol, rng, fitted, prediction.confusions, prediction.masks, prediction.calibration)

@@ -1,0 +1,229 @@
+"""What a decoder is trained for and what it predicts, streamed over stored features.
+
+Classification keeps the scores of a split; segmentation counts each image's confusions as it goes, so that
+logits at the labels' size live no longer than their batch.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmark.scoring import counts
+from benchmark.scoring.calibration import calibration_counts
+from benchmark.scoring.counts import Array
+from decoders.decoder import Decoder
+from encoders.errors import UserError
+
+Headline = Callable[[Array, Array], float]
+"""Scores (N, K) float32 and labels, or for segmentation confusions (N, K, K) int64 and masks -> higher is better."""
+
+CHECKED_AT_ONCE = 256
+"""Labels looked at together: masks of a whole split would fill memory."""
+
+UNFINISHED = "its predictions are NaN or infinite"
+
+
+class FeatureSource(Protocol):
+    """Stored features of a split and its labels. Row r is image r // variants, flipped as r % variants says."""
+
+    @property
+    def variants(self) -> int:
+        """Stored copies of an image."""
+
+    def __len__(self) -> int:
+        """Number of rows."""
+
+    def labels(self, rows: np.ndarray) -> Array:
+        """Labels of rows (B,) int64, in that order; see `Task.kind`."""
+
+    def read(self, rows: np.ndarray) -> tuple[Tensor, ...]:
+        """Maps of the rows (B,) int64, in that order: a level each, (B, views, channels, H_l, W_l)."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is learnt.
+
+    Attributes:
+        kind: labels are (N,) integers in [0, K), (N, K) of 0 and 1, or (N, H, W) uint8 masks of classes in [0, K).
+        headline: the metric validation chooses by; see `headline`.
+        ignored: the class left out of the loss, where the protocol says so; None for none.
+    """
+
+    kind: Literal["single_label", "multi_label", "segmentation"]
+    num_classes: int
+    headline: Headline
+    ignored: int | None = None
+
+    def check(self, source: FeatureSource, split: str) -> None:
+        """Check a split's labels.
+
+        Raises:
+            UserError: the split is empty.
+            ValueError: labels of another number or shape, or classes outside [0, K).
+        """
+        if not len(source):
+            raise UserError(f"the {split} split is empty; take a larger label fraction")
+        expected = {"single_label": 1, "multi_label": 2, "segmentation": 3}[self.kind]
+        highest = 1 if self.kind == "multi_label" else self.num_classes - 1
+        if self.kind == "segmentation" and self.num_classes > 256:
+            raise ValueError(f"{self.num_classes} classes do not fit masks of one byte")
+        for rows in batches(np.arange(len(source)), CHECKED_AT_ONCE):
+            labels = source.labels(rows)
+            if len(labels) != len(rows) or labels.ndim != expected:
+                raise ValueError(f"{split}: {self.kind} labels {labels.shape} for {len(rows)} images")
+            if self.kind == "multi_label" and labels.shape[1] != self.num_classes:
+                raise ValueError(f"{split}: multi-label targets {labels.shape} for {self.num_classes} classes")
+            if labels.min() < 0 or labels.max() > highest:
+                raise ValueError(f"{split}: labels must lie in [0, {highest}]")
+
+    def truth(self, source: FeatureSource) -> Array:
+        """What `headline` compares scores with: every label of a classification; confusions hold that of masks."""
+        return source.labels(np.arange(0 if self.kind == "segmentation" else len(source)))
+
+    def logits(self, decoder: Decoder, maps: tuple[Tensor, ...], labels: Tensor) -> Tensor:
+        """A decoder's logits: (B, K), or (B, K, H, W) at the labels' size."""
+        logits: Tensor = decoder(maps, tuple(labels.shape[1:])) if self.kind == "segmentation" else decoder(maps)
+        return logits
+
+    def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Cross entropy, over pixels for segmentation; binary cross entropy for multi-label; a mean, ()."""
+        if self.kind == "multi_label":
+            return F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype))
+        target = labels.long()
+        if self.ignored is None:
+            return F.cross_entropy(logits, target)
+        # Where a whole batch is unlabelled, the plain mean over nothing would be NaN and end the member.
+        counted = (target != self.ignored).sum().clamp(min=1)
+        return F.cross_entropy(logits, target, ignore_index=self.ignored, reduction="sum") / counted
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """Probabilities (B, K) float32 of classification logits."""
+        return logits.sigmoid() if self.kind == "multi_label" else logits.softmax(1)
+
+
+def headline(kind: str, name: str, no_data: int | None = None) -> Headline:
+    """The metric `name` of `benchmark.scoring.counts` as a `Headline`; `no_data` as in `segmentation_metrics`."""
+    return lambda scored, labels: counts.headline(name, scored, None if kind == "segmentation" else labels, no_data)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A decoder's answer on a split.
+
+    Attributes:
+        scores: (N, K) float32 probabilities; None for segmentation.
+        confusions: (N, K, K) int64, an image's pixels by [truth, prediction]; None for classification.
+        masks: (N, H, W) uint8 predicted classes; None for classification, and where they were not asked for.
+        calibration: (bins, 3) counts over the pixels that the loss counts (`scoring.calibration`); None as masks.
+    """
+
+    scores: Array | None = None
+    confusions: Array | None = None
+    masks: Array | None = None
+    calibration: Array | None = None
+
+    def headline(self, task: Task, labels: Array) -> float:
+        """The headline metric against the split's labels."""
+        scored = self.confusions if self.scores is None else self.scores
+        assert scored is not None
+        return float(task.headline(scored, labels))
+
+
+class Collector:
+    """Gathers one decoder's logits batch by batch; results stay on the device until `finish`."""
+
+    def __init__(self, task: Task, keep_masks: bool) -> None:
+        self.task = task
+        self.keep_masks = keep_masks
+        self._finite: list[Tensor] = []
+        self._gathered: list[Tensor] = []
+        self._masks: list[Tensor] = []
+        self._calibration: list[Tensor] = []
+
+    def add(self, logits: Tensor, labels: Tensor) -> None:
+        """Take a batch: logits as `Task.logits` gives them, and its labels."""
+        self._finite.append(torch.isfinite(logits).all())
+        if self.task.kind != "segmentation":
+            self._gathered.append(self.task.scores(logits))
+            return
+        predicted = logits.argmax(1)
+        self._gathered.append(confusions(predicted, labels, self.task.num_classes))
+        if self.keep_masks:
+            # To the host at once: a split of predicted masks is no small thing on a device.
+            self._masks.append(predicted.to(torch.uint8).cpu())
+            counted = labels != -1 if self.task.ignored is None else labels != self.task.ignored
+            confidence, correct = logits.softmax(1).amax(1)[counted], (predicted == labels)[counted]
+            self._calibration.append(calibration_counts(confidence, correct))
+
+    def finish(self) -> Prediction | None:
+        """What was gathered; None where a logit was NaN or infinite."""
+        if not bool(torch.stack(self._finite).all()):
+            return None
+        gathered = torch.cat(self._gathered).cpu().numpy()
+        if self.task.kind != "segmentation":
+            return Prediction(scores=gathered)
+        if not self.keep_masks:
+            return Prediction(confusions=gathered)
+        calibration = torch.stack(self._calibration).sum(0).cpu().numpy()
+        return Prediction(confusions=gathered, masks=torch.cat(self._masks).numpy(), calibration=calibration)
+
+
+def confusions(predicted: Tensor, truth: Tensor, num_classes: int) -> Tensor:
+    """Pixels by [truth, prediction] of each image, from two (B, H, W) of classes: (B, K, K) int64."""
+    batch, cells = len(truth), num_classes**2
+    image = torch.arange(batch, device=truth.device).view(-1, 1, 1) * cells
+    index = image + truth.long() * num_classes + predicted
+    return torch.bincount(index.flatten(), minlength=batch * cells).view(batch, num_classes, num_classes)
+
+
+def batches(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """`rows` in their order, `size` at a time, the rest as a last batch."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def load(source: FeatureSource, rows: np.ndarray, device: str) -> tuple[tuple[Tensor, ...], Tensor]:
+    """Maps (float32) and labels of a batch on the device, cast once for all who look at them."""
+    maps = tuple(level.to(device, non_blocking=True).float() for level in source.read(rows))
+    return maps, torch.from_numpy(np.ascontiguousarray(source.labels(rows))).to(device, non_blocking=True)
+
+
+@torch.no_grad()
+def predict_all(
+    decoders: list[Decoder], task: Task, source: FeatureSource, *, batch_size: int, device: str
+) -> list[Prediction | None]:
+    """Each decoder's prediction without masks, in one pass over the features; None for one not finite."""
+    collectors = [Collector(task, keep_masks=False) for _ in decoders]
+    for decoder in decoders:
+        decoder.eval()
+    for rows in batches(np.arange(len(source)), batch_size):
+        maps, truth = load(source, rows, device)
+        for decoder, collector in zip(decoders, collectors, strict=True):
+            collector.add(task.logits(decoder, maps, truth), truth)
+    return [collector.finish() for collector in collectors]
+
+
+@torch.no_grad()
+def predict(decoder: Decoder, task: Task, source: FeatureSource, *, batch_size: int, device: str = "cpu") -> Prediction:
+    """A decoder's prediction, masks with it; in evaluation mode, leaving it there.
+
+    Raises:
+        UserError: the split is empty, or a prediction is not finite.
+        ValueError: labels that do not fit.
+    """
+    task.check(source, "predicted")
+    decoder.to(device).eval()
+    collector = Collector(task, keep_masks=True)
+    for rows in batches(np.arange(len(source)), batch_size):
+        maps, truth = load(source, rows, device)
+        collector.add(task.logits(decoder, maps, truth), truth)
+    prediction = collector.finish()
+    if prediction is None:
+        raise UserError(f"a trained decoder cannot be scored: {UNFINISHED}; try smaller learning rates")
+    return prediction

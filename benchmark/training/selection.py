@@ -1,0 +1,129 @@
+"""What validation chooses among trained decoders, and the only way from there to the test split."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from benchmark.training.bank import Trained
+from benchmark.training.prediction import FeatureSource, Prediction, Task, predict
+from encoders.errors import UserError
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The learning rate validation chose for a name.
+
+    Attributes:
+        validation: mean best validation metric over the seeds at that rate.
+        chosen: the members at that rate, one a seed, ascending.
+        grid: learning rate -> mean validation metric, ascending; None where a seed diverged.
+        flags: what a reader of the number must know, a sentence each.
+    """
+
+    name: str
+    learning_rate: float
+    validation: float
+    chosen: tuple[Trained, ...]
+    grid: dict[float, float | None]
+    flags: tuple[str, ...]
+
+    @property
+    def on_edge(self) -> bool:
+        """Whether the rate is the smallest or largest of several."""
+        return len(self.grid) > 1 and self.learning_rate in (min(self.grid), max(self.grid))
+
+
+def choose(name: str, trained: Sequence[Trained]) -> Choice:
+    """The rate of the highest mean validation metric over seeds, the smaller of equals.
+
+    A rate at which a seed diverged is out: one would not train with it.
+
+    Args:
+        trained: all members of the name, every seed at every rate.
+
+    Raises:
+        UserError: at every rate a seed diverged.
+        ValueError: rates with different seeds.
+    """
+    by_rate: dict[float, list[Trained]] = {}
+    for one in sorted(trained, key=lambda one: (one.member.learning_rate, one.member.seed)):
+        by_rate.setdefault(one.member.learning_rate, []).append(one)
+    seeds = {tuple(one.member.seed for one in row) for row in by_rate.values()}
+    if len(seeds) != 1:
+        raise ValueError(f"{name}: every learning rate needs the same seeds, got {sorted(seeds)}")
+    grid = {rate: _mean(row) for rate, row in by_rate.items()}
+    means = {rate: value for rate, value in grid.items() if value is not None}
+    if not means:
+        reason = next(one.outcome.reason for one in trained if one.outcome.validation is None)
+        raise UserError(f"{name}: no learning rate trained every seed ({reason}); add smaller learning_rates")
+    # The first of equals is the smallest: the rates ascend.
+    rate = max(means, key=lambda one: means[one])
+    choice = Choice(name, rate, means[rate], tuple(by_rate[rate]), grid, _diverged(trained))
+    if choice.on_edge:
+        edge = f"the chosen learning rate {rate:g} lies on the edge of the grid"
+        choice = Choice(name, rate, means[rate], choice.chosen, grid, (edge, *choice.flags))
+    return choice
+
+
+def select(trained: Sequence[Trained]) -> "Selection":
+    """Let validation choose a learning rate for every name of a bank."""
+    choices, failures = {}, {}
+    for name in dict.fromkeys(one.member.name for one in trained):
+        try:
+            choices[name] = choose(name, [one for one in trained if one.member.name == name])
+        except UserError as error:
+            failures[name] = error
+    return Selection(choices, failures)
+
+
+class Selection:
+    """The choices by name, and the one door to the test split.
+
+    Attributes:
+        choices: by name.
+        failures: by name, why validation could choose none.
+        test_reads: how often the test split was read, by member key.
+    """
+
+    def __init__(self, choices: dict[str, Choice], failures: dict[str, UserError] | None = None) -> None:
+        self.choices = choices
+        self.failures = failures or {}
+        self.test_reads: Counter[tuple[str, float, int]] = Counter()
+
+    def score_chosen(
+        self,
+        trained: Trained,
+        task: Task,
+        source: FeatureSource,
+        *,
+        batch_size: int,
+        device: str = "cpu",
+    ) -> Prediction:
+        """A chosen member's prediction on the test split, once.
+
+        Raises:
+            AssertionError: validation did not choose this member, or test has been read for it.
+            UserError: as `predict`.
+        """
+        key = trained.member.key
+        choice = self.choices.get(trained.member.name)
+        # Raised, not asserted: `python -O` must not open the door.
+        if choice is None or not any(one is trained for one in choice.chosen):
+            raise AssertionError(f"{key} was not chosen by validation, so it may not see the test split")
+        if self.test_reads[key]:
+            raise AssertionError(f"{key} has been scored on the test split; test is read once")
+        self.test_reads[key] += 1
+        assert trained.decoder is not None
+        return predict(trained.decoder, task, source, batch_size=batch_size, device=device)
+
+
+def _mean(row: list[Trained]) -> float | None:
+    values = [one.outcome.validation for one in row]
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) else None
+
+
+def _diverged(trained: Sequence[Trained]) -> tuple[str, ...]:
+    lost = [one.outcome for one in trained if one.outcome.ended == "diverged"]
+    return tuple(f"a member left training: seed {outcome.seed}, {outcome.reason}" for outcome in lost)
