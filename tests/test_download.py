@@ -376,7 +376,7 @@ def test_a_damaged_record_of_first_contents_is_named(target: Path) -> None:
 KILLED = """
 import sys
 from pathlib import Path
-from benchmark import transport
+from benchmark.fetching import transport
 from benchmark.fetching.download import Remote, download
 transport.CHUNK = 1000
 download(Remote(sys.argv[1]), Path(sys.argv[2]))

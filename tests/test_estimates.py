@@ -88,7 +88,7 @@ def test_shapes_are_those_of_the_built_encoder(name: str) -> None:
     assert measured.stem == tuple(stem.shape[1:])
     assert measured.maps == tuple(tuple(one.shape[1:]) for one in features.maps)
     assert measured.embedding == features.embedding.shape[1]
-    assert measured.declare(name) == shapes.declared()[name]
+    assert shapes.declare(name) == shapes.declared()[name]
 
 
 def test_satdifuser_has_the_bytes_its_page_says() -> None:
