@@ -242,8 +242,9 @@ def _departures(cell: Cell, plan: InputPlan) -> list[str]:
     from encoders import built_in, card, inputs_of
 
     found = []
-    if plan.filled and cell.settings.missing_bands != inputs.DECIDED_FILLS:
-        found.append(f"bands are not filled by the protocol's rules ({', then '.join(inputs.DECIDED_FILLS)})")
+    rules = cell.protocol.missing_bands
+    if plan.filled and cell.settings.missing_bands != rules:
+        found.append(f"bands are not filled by the protocol's rules ({', then '.join(rules)})")
     if cell.card.name in built_in():
         side = inputs_of(card(cell.card.name)).side(max(cell.dataset.image_size), cell.dataset.task)
         if plan.side != side:

@@ -7,12 +7,14 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import MISSING, asdict, dataclass, fields
+from functools import cache, cached_property
 from typing import Literal, get_args
 
 import numpy as np
 
+from benchmark.data.datasets import BandNames
+from benchmark.data.value_rules import InputScaling
 from benchmark.scoring.counts import THRESHOLD
 from encoders.errors import UserError, strict
 
@@ -42,6 +44,9 @@ class LogGrid:
 class Protocol:
     """The fields of `configs/protocol/*.yaml`; the reason for each stands there.
 
+    A field with a default came after numbers had been made without it: its default is what was done then, and at its
+    default it stays out of the hash.
+
     Attributes:
         budget: how much training the numbers had; `quick` and `smoke` mark them.
         ranked: False for protocols made for trying things out.
@@ -70,6 +75,9 @@ class Protocol:
         patience: epochs without gain after which a decoder stops; None to go through all.
         order, order_seed: data order, the same for all decoders, from this seed.
         fuser_width, fuser_norm_groups: of every learned fuser; upernet_channels, upernet_dropout: of UPerNet.
+        input_scaling: whose value rules (`benchmark.data.value_rules`).
+        band_names, missing_bands: what stored bands are taken for, and what stands in for those that are missing,
+            unless the run's settings say otherwise.
     """
 
     name: str
@@ -118,6 +126,9 @@ class Protocol:
     fuser_norm_groups: int
     upernet_channels: int
     upernet_dropout: float
+    input_scaling: InputScaling = "authors"
+    band_names: BandNames = "corrected"
+    missing_bands: tuple[str, ...] = ("nearest", "mean")
 
     def __post_init__(self) -> None:
         where = f"protocol {self.name}"
@@ -171,11 +182,23 @@ class Protocol:
 
     @cached_property
     def hash(self) -> str:
-        """12 hexadecimal digits over every field that changes a number: all but `LABELS`."""
+        """12 hexadecimal digits over every field that changes a number: all but `LABELS`, and defaults."""
         return hash_of(asdict(self))
 
 
 def hash_of(plain: Mapping[str, object]) -> str:
     """`Protocol.hash` from a protocol's fields, as a record keeps them."""
-    numbers = {name: value for name, value in plain.items() if name not in LABELS}
+    defaults = _defaults()
+    numbers = {
+        name: value
+        for name, value in plain.items()
+        if name not in LABELS and not (name in defaults and json.dumps(value, sort_keys=True) == defaults[name])
+    }
     return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()[:12]
+
+
+@cache
+def _defaults() -> dict[str, str]:
+    """The defaults of the fields that have one, as JSON: a tuple and the list a record makes of it are one."""
+    with_default = [field for field in fields(Protocol) if field.default is not MISSING]
+    return {field.name: json.dumps(field.default, sort_keys=True) for field in with_default}

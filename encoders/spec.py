@@ -23,7 +23,7 @@ Side = int | Literal["native", "256_or_512"]
 
 Task = Literal["classification", "segmentation"]
 Operation = Literal["multiply", "divide", "clip", "zscore", "two_sigma", "eight_bit", "decibel", "true_colour"]
-Authority = Literal["authors", "ours"]
+Authority = Literal["authors", "ours", "protocol"]
 
 
 @strict

@@ -29,6 +29,14 @@ def test_defaults_are_those_of_the_config_files() -> None:
     assert request.settings.bands == "rgb"
 
 
+def test_band_names_and_fills_are_the_protocols_unless_given() -> None:
+    other = ("protocol.band_names=stored", "protocol.missing_bands=[zero_scaled]")
+    settings = compose(*other).settings
+    assert (settings.band_names, settings.missing_bands) == ("stored", ("zero_scaled",))
+    settings = compose(*other, "band_names=corrected", "missing_bands=[mean]").settings
+    assert (settings.band_names, settings.missing_bands) == ("corrected", ("mean",))
+
+
 def test_an_override_into_a_group_reaches_every_choice_of_it() -> None:
     request = compose("batch_size=3", "encoder.options.seed=7", rows=["rcf", "satdifuser_tiny"])
     assert request.settings.batch_size == 3

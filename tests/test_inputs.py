@@ -270,6 +270,47 @@ def test_a_raw_zero_and_a_scaled_zero_are_two_things() -> None:
     assert scaled == 0.0
 
 
+@pytest.mark.parametrize("profile", ["croma_optical", "satdifuser", "satmae_group", "satlas_s2_ms", "floor"])
+@pytest.mark.parametrize(("scaling", "mean", "std"), [("dataset_zscore", 100.0, 50.0), ("pangaea", 928.2619, 286.8012)])
+def test_a_protocols_scaling_standardises_every_encoders_band_alike(
+    profile: str, scaling: str, mean: float, std: float
+) -> None:
+    plan = planned(profile, "m-eurosat", scaling=scaling)
+    red = next(n for n, one in enumerate(plan.channels) if one.stored and one.stored.name == "04 - Red")
+    expected = (2047.5 - mean) / std
+    assert value(profile, "m-eurosat", 2047.5, red, scaling=scaling) == pytest.approx(expected, rel=1e-5)
+    assert plan.authority == "protocol"
+    assert (plan.value_range, plan.expected) == (None, (0.0, 1.0))
+    assert plan.describe() != planned(profile, "m-eurosat").describe() or profile == "floor"
+
+
+def test_pangaeas_constants_name_stored_bands_of_all_twelve_and_lack_no_optical_one() -> None:
+    published = configs.load(configs.ROOT / "scaling" / "pangaea.yaml")
+    assert set(published) == set(TWELVE)
+    for name, constants in published.items():
+        bands = datasets.dataset(name).main_bands
+        assert set(constants) <= {band.name for band in bands}, name
+        assert {band.name for band in bands if band.unit not in (None, "power")} <= set(constants), name
+        assert all(std > 0 for _, std in constants.values()), name
+
+
+def test_what_a_protocol_fills_is_zero_after_its_scaling() -> None:
+    for scaling in ("dataset_zscore", "pangaea"):
+        for fill in ("zero_scaled", "mean"):
+            plan = planned("croma_optical", "m-chesapeake", scaling=scaling, missing_bands=[fill])
+            assert [one.constant for one in plan.filled] == [0.0] * 8
+        with pytest.raises(UserError, match=r"none of missing_bands=\[zero_raw\] applies"):
+            planned("croma_optical", "m-chesapeake", scaling=scaling, missing_bands=["zero_raw"])
+
+
+def test_what_a_protocols_source_does_not_read_is_not_offered() -> None:
+    assert len(planned("floor", "m-so2sat", scaling="pangaea").channels) == 10
+    with pytest.raises(inputs.ImpossibleError, match="it has no VV or VH"):
+        planned("croma_joint", "m-so2sat", scaling="pangaea")
+    with pytest.raises(UserError, match="no constants for real-neontree-crops; take dataset_zscore"):
+        planned("floor", "real-neontree-crops", scaling="pangaea")
+
+
 def test_a_missing_band_is_refused_when_asked_to() -> None:
     with pytest.raises(UserError, match=r"wants band B06, which m-brick-kiln doesn't have"):
         planned("croma_optical", "m-brick-kiln", missing_bands=["error"])

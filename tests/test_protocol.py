@@ -1,6 +1,7 @@
 """Protocols: the YAMLs are whole, what is not built is refused, and the hash follows the numbers."""
 
 import dataclasses
+import json
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
@@ -8,10 +9,10 @@ import yaml
 
 import configs
 from benchmark.data import datasets
-from benchmark.protocol import LABELS, LogGrid, Protocol
+from benchmark.protocol import LABELS, LogGrid, Protocol, hash_of
 from benchmark.request import configuration
 from benchmark.scoring import counts
-from encoders.errors import UserError
+from encoders.errors import UserError, to_json
 
 NAMES = ("frozen", "frozen_quick", "smoke")
 RULES = [
@@ -88,6 +89,16 @@ def test_the_hash_changes_with_every_number_and_with_no_label(frozen: Protocol) 
         # Past the checks: what other value a rule takes some day is not the point here.
         object.__setattr__(changed, field.name, "another")
         assert (changed.hash == frozen.hash) == (field.name in LABELS), field.name
+
+
+def test_a_field_at_its_default_stays_out_of_the_hash() -> None:
+    """So that a new field moves no key of a run that was made before there was a choice."""
+    hashes = {"frozen": "6462ecfa273e", "frozen_quick": "25280eb5e568", "smoke": "0f65cdde9cf8", "demo": "352c2fc49be7"}
+    assert {name: protocol(name).hash for name in hashes} == hashes
+    plain = json.loads(to_json(protocol()))
+    later = {field.name for field in dataclasses.fields(Protocol) if field.default is not dataclasses.MISSING}
+    assert hash_of({name: value for name, value in plain.items() if name not in later}) == protocol().hash
+    assert hash_of(plain | {"input_scaling": "dataset_zscore"}) != protocol().hash
 
 
 def test_the_file_of_frozen_states_every_field() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from benchmark.data.datasets import BandNames, Dataset, StoredBand
+from benchmark.data.value_rules import InputScaling, Rules
 from benchmark.protocol import MOST_FILLED
 from encoders.bands import Band, find, nearest_stand_in
 from encoders.errors import UserError, nearest
@@ -30,8 +31,6 @@ nearest: the scaled channel of the band nearest in wavelength, within 40 nm; mea
 pre-training data becomes after scaling (0 after a z-score, 0.5 after mean +- 2 std); zero_raw: a stored value
 of 0, scaled; zero_scaled: 0 after scaling. `error` refuses.
 """
-DECIDED_FILLS = ("nearest", "mean")
-"""The fill rules of every ranked number, in the order they are tried (decision 6)."""
 COLOURS = ("red", "green", "blue")
 
 
@@ -81,7 +80,7 @@ class InputPlan:
 
     Attributes:
         side: height and width fed, in pixels; images are resized bilinearly with antialiasing.
-        authority: whether the value rule is the encoder's authors' choice for this dataset or ours.
+        authority: whether the value rule is the encoder's authors' choice for this dataset, ours, or the protocol's.
         value_range: lowest and highest value the rules may give; None where unbounded.
         expected: mean and std of what the model saw in pre-training, after the rules; None where not known.
     """
@@ -143,6 +142,7 @@ def plan(
     track: Track = "authors",
     band_names: BandNames = "corrected",
     missing_bands: Sequence[str] = ("nearest", "mean"),
+    scaling: InputScaling = "authors",
 ) -> InputPlan:
     """Decide what an encoder is fed on a dataset.
 
@@ -150,6 +150,7 @@ def plan(
         track: `rgb` offers the encoder the colour bands only, `authors` all it knows.
         band_names: which identity a stored band is taken for (m-eurosat, m-brick-kiln are mis-named).
         missing_bands: fill rules in the order they are tried; `error` refuses.
+        scaling: whose value rule; see `benchmark.data.value_rules`.
 
     Raises:
         ImpossibleError: nothing sensible can be fed, or a band is missing and no fill rule applies; says why.
@@ -159,7 +160,8 @@ def plan(
     reason = spec.impossible.get(dataset.name) or spec.impossible.get(dataset.sensor)
     if reason:
         raise ImpossibleError(f"{spec.title} on {dataset.name} is impossible: {reason}")
-    stored = _offered(dataset, track, band_names)
+    rules = Rules(spec, dataset, scaling)
+    stored = _offered(rules, track, band_names)
     wanted = spec.wanted(dataset.sensor)
     if wanted is None:
         wanted = tuple(band for band, *_ in stored)
@@ -173,27 +175,28 @@ def plan(
         raise ImpossibleError(f"{spec.title} on {dataset.name} is impossible: it has no {' or '.join(lacking)}")
     if not any(find(band, [offered for offered, *_ in stored]) for band in wanted):
         raise ImpossibleError(f"{spec.title} on {dataset.name} is impossible: it has none of the bands wanted")
-    channels = tuple(_channel(band, spec, dataset, stored, missing_bands) for band in wanted)
+    channels = tuple(_channel(band, rules, stored, missing_bands) for band in wanted)
+    own = scaling == "authors"
     return InputPlan(
         dataset=dataset,
         title=spec.title,
         channels=channels,
         side=spec.side(max(dataset.image_size), dataset.task),
-        authority="authors" if spec.authors == "all" or dataset.name in spec.authors else "ours",
+        authority=rules.authority,
         notes=tuple(dict.fromkeys(channel.rule.note for channel in channels if channel.rule.note)),
-        value_range=spec.value_range,
-        expected=(spec.expected_mean, spec.expected_std),
+        value_range=spec.value_range if own else None,
+        expected=(spec.expected_mean, spec.expected_std) if own else (0.0, 1.0),
     )
 
 
 _Offer = tuple[Band, StoredBand, int]
 
 
-def _offered(dataset: Dataset, track: Track, band_names: BandNames) -> list[_Offer]:
+def _offered(rules: Rules, track: Track, band_names: BandNames) -> list[_Offer]:
     offers = [
         (band.identity(band_names), band, index)
-        for index, band in enumerate(dataset.main_bands)
-        if band.unit is not None
+        for index, band in enumerate(rules.dataset.main_bands)
+        if band.unit is not None and rules.reads(band)
     ]
     if track == "rgb":
         pictures = ("TCI_R", "TCI_G", "TCI_B")
@@ -201,23 +204,21 @@ def _offered(dataset: Dataset, track: Track, band_names: BandNames) -> list[_Off
     return offers
 
 
-def _channel(
-    wanted: Band, spec: InputSpec, dataset: Dataset, offers: list[_Offer], missing_bands: Sequence[str]
-) -> Channel:
+def _channel(wanted: Band, rules: Rules, offers: list[_Offer], missing_bands: Sequence[str]) -> Channel:
+    spec, dataset = rules.spec, rules.dataset
     bands = [band for band, *_ in offers]
     told = Band(wanted.name, wanted.common, spec.wavelength(wanted))
     match = find(wanted, bands)
     if match is not None:
         _, stored, index = offers[bands.index(match)]
-        return Channel(told, _rule(spec, stored, wanted, dataset), stored, index, level=dataset.product_level)
+        return Channel(told, rules.of(stored, wanted), stored, index, level=dataset.product_level)
     for fill in missing_bands:
         if fill == "error":
             break
         if fill == "nearest" and (stand_in := nearest_stand_in(wanted, bands)) is not None:
             _, stored, index = offers[bands.index(stand_in)]
-            rule = _rule(spec, stored, wanted, dataset)
-            return Channel(told, rule, stored, index, fill, level=dataset.product_level)
-        rule = _rule_for_missing(spec, [stored for _, stored, _ in offers], wanted, dataset)
+            return Channel(told, rules.of(stored, wanted), stored, index, fill, level=dataset.product_level)
+        rule = rules.of_missing([stored for _, stored, _ in offers], wanted)
         if fill == "mean" and (constant := _scaled_mean(rule.steps)) is not None:
             return Channel(told, rule, None, None, fill, constant, dataset.product_level)
         if fill == "zero_scaled" or (fill == "zero_raw" and not _needs_statistics(rule.steps)):
@@ -225,22 +226,6 @@ def _channel(
     raise ImpossibleError(
         f"{spec.title} wants band {wanted.name}, which {dataset.name} doesn't have, and none of "
         f"missing_bands=[{','.join(missing_bands)}] applies; choose from {', '.join(FILLS)}"
-    )
-
-
-def _rule_for_missing(spec: InputSpec, stored: list[StoredBand], wanted: Band, dataset: Dataset) -> ValueRule:
-    """The rule a band would have if it were there: that of the first stored band the encoder can take."""
-    units = {rule.unit for rule in spec.rules if not rule.only or wanted.name in rule.only}
-    return _rule(spec, next((band for band in stored if band.unit in units), stored[0]), wanted, dataset)
-
-
-def _rule(spec: InputSpec, stored: StoredBand, wanted: Band, dataset: Dataset) -> ValueRule:
-    for rule in spec.rules:
-        if rule.unit == stored.unit and (not rule.only or wanted.name in rule.only):
-            return rule
-    raise UserError(
-        f"{spec.title} has no value rule for unit '{stored.unit}' (band '{stored.name}' of {dataset.name}); "
-        f"add one to its file in configs/inputs/"
     )
 
 

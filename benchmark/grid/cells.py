@@ -18,7 +18,7 @@ from benchmark.request.configuration import Probe, Request, Settings, choices, l
 from benchmark.request.rows import Fusion, fuser_options
 from encoders import LIBRARIES, built_in, card, checkpoints, elsewhere, inputs_of
 from encoders.errors import UserError, strict, validate
-from encoders.spec import EncoderCard
+from encoders.spec import EncoderCard, InputSpec
 
 
 @strict
@@ -148,8 +148,11 @@ def _encoder_now(kept: EncoderCard, where: str, own: EncoderCard | None) -> Enco
     return kept
 
 
-def plan_inputs(cell: Cell) -> InputPlan:
+def plan_inputs(cell: Cell, spec: InputSpec | None = None) -> InputPlan:
     """What the cell's encoder is fed.
+
+    Args:
+        spec: what its encoder wants (`encoders.inputs_of`), where that is known already.
 
     Raises:
         ImpossibleError: as `inputs.plan`; or the cell wants masks from what has no place in the image.
@@ -158,10 +161,11 @@ def plan_inputs(cell: Cell) -> InputPlan:
     settings = cell.settings
     return inputs.plan(
         cell.dataset,
-        inputs_of(cell.card),
+        inputs_of(cell.card) if spec is None else spec,
         track=settings.bands,
         band_names=settings.band_names,
         missing_bands=settings.missing_bands,
+        scaling=cell.protocol.input_scaling,
     )
 
 

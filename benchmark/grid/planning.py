@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
-from benchmark.data import ingest, inputs
+from benchmark.data import ingest
 from benchmark.data.inputs import ImpossibleError, InputPlan
-from benchmark.grid.cells import Cell, check_fusion, identify
+from benchmark.grid.cells import Cell, check_fusion, identify, plan_inputs
 from benchmark.places import Places
 from benchmark.records import RecordStore, Run
 from benchmark.request.rows import fuser_options
@@ -66,7 +66,6 @@ class Planner:
 
     def fed(self, cell: Cell) -> InputPlan | Exception:
         """What a cell's encoder is fed, or why nothing can be."""
-        settings = cell.settings
         try:
             check_fusion(cell)
         except ImpossibleError as error:
@@ -79,17 +78,9 @@ class Planner:
             spec = self._known.answer("wants", (cell.card,), wanted)
             if isinstance(spec, Exception):
                 return spec
-            return _or_error(
-                lambda: inputs.plan(
-                    cell.dataset,
-                    spec,
-                    track=settings.bands,
-                    band_names=settings.band_names,
-                    missing_bands=settings.missing_bands,
-                )
-            )
+            return _or_error(lambda: plan_inputs(cell, spec))
 
-        return self._known.answer("fed", (cell.card, cell.dataset, settings), plan)
+        return self._known.answer("fed", (cell.card, cell.dataset, cell.settings, cell.protocol), plan)
 
     def sizes(self, cell: Cell) -> dict[str, int] | None:
         """Images by split; None where only reading them would tell."""

@@ -25,6 +25,8 @@ from encoders.spec import EncoderCard
 GROUPS = ("encoder", "fusion", "dataset", "probe", "protocol", "executor", "tracker")
 DEFAULT_PROBE = {"classification": "linear", "segmentation": "upernet"}
 Tier = Literal["maps", "stem", "none"]
+PROTOCOLS_OWN = ("band_names", "missing_bands")
+"""Settings that are the protocol's where the user gives none."""
 WHOLE = "card:"
 """What stands in Hydra's group before an encoder's name; without it, that is the file in `configs/encoder/`."""
 T = TypeVar("T")
@@ -155,7 +157,9 @@ def compose(
     with _hydra():
         first = families.choose(named[0][0], datasets.dataset(chosen[0]), "rgb")
         base = composed(first, chosen[0], named[0][1])
+        rules = validate(Protocol, base["protocol"], f"protocol {protocol}")
         plain = {key: value for key, value in base.items() if key not in GROUPS}
+        plain |= {key: getattr(rules, key) for key in PROTOCOLS_OWN if plain[key] is None}
         checked = validate(Settings, plain, "options")
 
         def read(group: str, cls: type[T], name: str, plainly: Callable[[str], T]) -> T:
@@ -174,7 +178,6 @@ def compose(
             lambda name: read("fusion", Fusion, name, load_fusion),
         )
     check_distinct(asked)
-    rules = validate(Protocol, base["protocol"], f"protocol {protocol}")
     return Request(
         settings=checked,
         # Validation chooses one learning rate for all seeds: their number is part of the protocol.
