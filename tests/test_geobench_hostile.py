@@ -291,7 +291,7 @@ def test_names_resolve_to_records_never_to_what_they_name() -> None:
 
 def test_a_hostile_file_ends_a_fresh_process_in_a_sentence(tmp_path: Path) -> None:
     path = sample_with(tmp_path / "s.hdf5", str(HOSTILE["hash that overflows the stack"]))
-    code = f"from benchmark import geobench; from pathlib import Path; geobench.read_sample(Path({str(path)!r}))"
+    code = f"from benchmark.data import geobench; from pathlib import Path; geobench.read_sample(Path({str(path)!r}))"
     root = Path(pickled.__file__).parents[2]
     ended = subprocess.run(
         [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=60, check=False

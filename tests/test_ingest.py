@@ -239,7 +239,7 @@ def test_the_bundled_sample_needs_no_data_root(tmp_path: Path) -> None:
 
 def test_ingest_does_not_import_torch(geobench_copy: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from benchmark import datasets, ingest; "
+        "import sys; from pathlib import Path; from benchmark.data import datasets, ingest; "
         "ingest.open_dataset(datasets.dataset('m-eurosat'), Path(sys.argv[1]), Path(sys.argv[2])); "
         "sys.exit('torch' in sys.modules)"
     )

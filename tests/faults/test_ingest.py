@@ -45,7 +45,7 @@ def ingested(root: Path, ingest_dir: Path) -> dict[str, bytes]:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from benchmark import datasets, ingest, split_store
+from benchmark.data import datasets, ingest, split_store
 from benchmark.data.rowfile import RowFile
 split_store.JOURNAL_SECONDS = 0
 root, target, after = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
@@ -166,7 +166,7 @@ def test_a_source_that_changes_during_a_broken_ingest_starts_it_anew(
 BESIDE = """
 import sys, time
 from pathlib import Path
-from benchmark import datasets, geobench, ingest
+from benchmark.data import datasets, geobench, ingest
 read, count = geobench.read_sample, []
 def slow(*arguments):
     count.append(1)
