@@ -189,6 +189,11 @@ def source_folder(dataset: Dataset, data_root: Path | None) -> Path:
     """
     if dataset.bundled:
         return BUNDLED / dataset.folder
+    if dataset.files is not None:
+        folder = Path(dataset.file).parent / dataset.files.root
+        if not folder.is_dir():
+            raise UserError(f"{dataset.name}: there is no folder {folder}; correct 'files.root' in {dataset.file}")
+        return folder
     command = f"`evaluate.py fetch dataset {dataset.name} --data-root {data_root or 'FOLDER'}`"
     how = f" ({command} brings it from {PUBLISHED})" if dataset.archive else ""
     remedy = f"give GEO-Bench's root with --data-root or $GEO_BENCH_DIR{how}, or try --demo, which needs no download"
@@ -201,8 +206,9 @@ def source_folder(dataset: Dataset, data_root: Path | None) -> Path:
 
 
 def ingest_folder(dataset: Dataset, folder: Path, ingest_dir: Path) -> Path:
-    """Where a dataset's arrays lie: one place for each folder they come from."""
-    return ingest_dir / f"{dataset.name}-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}"
+    """Where a dataset's arrays lie: one place for each folder they come from, and each file that describes them."""
+    origin = f"{folder.resolve()}{dataset.file}"
+    return ingest_dir / f"{dataset.name}-{hashlib.sha256(origin.encode()).hexdigest()[:8]}"
 
 
 def _reader(dataset: Dataset, folder: Path, target: Path) -> Reader:
@@ -211,7 +217,15 @@ def _reader(dataset: Dataset, folder: Path, target: Path) -> Reader:
     Args:
         target: where its arrays lie or will lie.
     """
-    return GeoBenchReader(folder)
+    if dataset.files is None:
+        return GeoBenchReader(folder)
+    if dataset.files.reader == "images":
+        from benchmark.data.own.images import ImageReader
+
+        return ImageReader(dataset, folder)
+    from benchmark.data.own.torchgeo_samples import TorchGeoReader
+
+    return TorchGeoReader(dataset, folder, target)
 
 
 def _sources(dataset: Dataset, reader: Reader) -> dict[str, Source]:

@@ -49,7 +49,10 @@ class Source:
     def signature(self) -> str:
         """Changes with the names, sizes or times of the files, or with what the catalogue says of them."""
         described = asdict(self.dataset)
-        head = [SCHEMA, [described[field] for field in _DESCRIBING], self.split, self.names]
+        facts = [described[field] for field in _DESCRIBING]
+        if self.dataset.files is not None:
+            facts.append(described["files"])
+        head = [SCHEMA, facts, self.split, self.names]
         seen = hashlib.sha256(json.dumps(head).encode())
         for stamp in self.reader.stamps(self.names):
             seen.update(f"{stamp}\n".encode())
