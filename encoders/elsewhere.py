@@ -13,6 +13,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import yaml
 
@@ -58,12 +59,8 @@ def card_of(path: Path) -> EncoderCard:
     Raises:
         UserError: the file cannot be read, or is no passport of a class.
     """
-    try:
-        plain = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        what = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise UserError(f"{path}: cannot be read as YAML ({what}); check the file") from None
-    if not isinstance(plain, dict) or "_target_" not in plain:
+    plain = load(path)
+    if "_target_" not in plain:
         raise UserError(f"{path}: '_target_' is missing; add `_target_: my_module:MyEncoder`, the class to run")
     target = str(plain.pop("_target_"))
     module, _, cls = target.partition(":") if ":" in target else target.rpartition(".")
@@ -71,14 +68,40 @@ def card_of(path: Path) -> EncoderCard:
         raise UserError(f"{path}: '_target_' is '{target}'; write my_module:MyEncoder")
     for key in {"adapter", "home"} & plain.keys():
         raise UserError(f"{path}: '{key}' is not for encoders of your own; `_target_` names the class")
+    check_name(path, plain)
+    given = {"adapter": f"{module}:{cls}", "home": str(path.resolve().parent)}
+    return validate(EncoderCard, plain | given, str(path))
+
+
+def load(path: Path) -> dict[str, Any]:
+    """What a YAML file of the user's own says, an encoder's or a dataset's, as plain data.
+
+    Raises:
+        UserError: the file cannot be read, or holds no keys with values, or what Hydra would not take as it is.
+    """
+    try:
+        text = path.read_text()
+        plain = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        what = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise UserError(f"{path}: cannot be read as YAML ({what}); check the file") from None
+    if not isinstance(plain, dict):
+        raise UserError(f"{path}: holds no keys with values; write `key: value` lines")
+    if "${" in text:
+        raise UserError(f"{path}: holds '${{', which Hydra would resolve; write values as they are")
+    return plain
+
+
+def check_name(path: Path, plain: dict[str, Any]) -> None:
+    """Check `name`, which stands on command lines, in tables and in file names.
+
+    Raises:
+        UserError: it is missing, or holds what these can't.
+    """
     if not NAME.fullmatch(str(plain.get("name", ""))):
         raise UserError(
             f"{path}: 'name' is {plain.get('name')!r}; begin with a letter, go on with letters, digits, '_', '.' or '-'"
         )
-    if "${" in path.read_text():
-        raise UserError(f"{path}: holds '${{', which Hydra would resolve; write values as they are")
-    given = {"adapter": f"{module}:{cls}", "home": str(path.resolve().parent)}
-    return validate(EncoderCard, plain | given, str(path))
 
 
 def sources(card: EncoderCard) -> dict[str, str]:

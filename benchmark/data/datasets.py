@@ -1,10 +1,12 @@
 """The catalogue: what each dataset is, one YAML a dataset in `configs/dataset/`, facts with their source there.
 
-A dataset here is a description; its pixels come from `benchmark.data.geobench` through `benchmark.data.ingest`.
+A dataset here is a description; its pixels come through `benchmark.data.ingest` from what `benchmark.data.readers`
+reads. A dataset of one's own is described by a YAML file anywhere (`benchmark.data.own`, docs/add-your-dataset.md).
 """
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import configs
@@ -13,6 +15,10 @@ from encoders.errors import UserError, nearest, strict, validate
 from encoders.spec import Sensor, Unit
 
 BandNames = Literal["corrected", "stored"]
+SUFFIXES = (".yaml", ".yml")
+"""What ends the name of a dataset of one's own where a dataset is named: its file's."""
+OWN = "own"
+"""The benchmark that datasets of one's own belong to."""
 
 
 @strict
@@ -56,11 +62,11 @@ class Groups:
 
     Attributes:
         by: each sample alone, samples whose `pattern` (a regular expression, first group) finds the same in
-            their name, or samples with the same mask.
+            their name, or samples with the same mask; of a dataset of one's own, what its files say.
         reason: why, in a sentence.
     """
 
-    by: Literal["sample", "name", "mask"] = "sample"
+    by: Literal["sample", "name", "mask", "files"] = "sample"
     pattern: str = ""
     reason: str = ""
 
@@ -71,6 +77,11 @@ class Groups:
             raise ValueError(f"pattern '{self.pattern}' is no regular expression ({error})") from None
         if self.by == "name" and found != 1:
             raise ValueError(f"pattern '{self.pattern}' needs one pair of brackets around what tells groups apart")
+
+    def of_name(self, name: str) -> str:
+        """What a sample's name says of its group; the name itself where it says nothing."""
+        match = re.search(self.pattern, name) if self.by == "name" else None
+        return match.group(1) if match else name
 
 
 @strict
@@ -115,6 +126,39 @@ class Archive:
 
 @strict
 @dataclass(frozen=True)
+class Files:
+    """Where the samples of a dataset of one's own come from; docs/add-your-dataset.md shows each key in use.
+
+    Attributes:
+        reader: `images` for GeoTIFF, PNG and JPEG files, or `torchgeo:NAME` for a NonGeoDataset of torchgeo's.
+        root: folder of the files, relative to the YAML file's.
+        images: where a sample's image lies below it, with `{name}` and, where the path says them, `{label}`,
+            `{split}`, `{group}` and `{band}` (the stored name of a band in a file of its own).
+        masks: where its mask lies, with the same words.
+        table: a CSV file with what the path doesn't say, a row a sample.
+        columns: the table's names for its columns, where they are not name, label, split and group.
+        mask_values: what stands in masks for each class, in label order; empty for the class numbers themselves.
+        pixels_without_data: what NaN and a GeoTIFF's declared no-data value are read as; None refuses them.
+        splits: shares that are drawn, or, of torchgeo's, the arguments that give a split.
+        draw: which of the draws that such shares allow.
+        arguments: of the torchgeo dataset.
+    """
+
+    reader: str = "images"
+    root: str = "."
+    images: str = ""
+    masks: str = ""
+    table: str = ""
+    columns: dict[str, str] = field(default_factory=dict)
+    mask_values: tuple[int, ...] = ()
+    pixels_without_data: float | None = None
+    splits: dict[str, float | dict[str, object]] = field(default_factory=dict)
+    draw: int = 0
+    arguments: dict[str, object] = field(default_factory=dict)
+
+
+@strict
+@dataclass(frozen=True)
 class Dataset:
     """One dataset.
 
@@ -131,6 +175,8 @@ class Dataset:
         bundled: True where the pixels come with this package.
         size_gb: on disk, unpacked, computed from sizes and types where both are known.
         archive: where `evaluate.py fetch` gets it; None for what is bundled.
+        files: of a dataset of one's own, where its samples come from; None for GEO-Bench's layout.
+        file: the YAML file that describes a dataset of one's own; empty for the catalogue's.
     """
 
     name: str
@@ -141,7 +187,7 @@ class Dataset:
     image_size: tuple[int, int]
     sensor: Sensor
     bands: tuple[StoredBand, ...]
-    metric: Literal["accuracy", "f1_micro", "miou_truth"]
+    metric: Literal["accuracy", "f1_micro", "miou_truth", "miou_labelled"]
     licence: str
     splits: dict[Literal["train", "valid", "test"], int | None]
     multilabel: bool = False
@@ -158,6 +204,18 @@ class Dataset:
     size_gb: float | None = None
     archive: Archive | None = None
     notes: tuple[str, ...] = ()
+    files: Files | None = None
+    file: str = ""
+
+    @property
+    def given(self) -> str:
+        """What --dataset takes for it: its name, or the path of the file of one's own."""
+        return self.file or self.name
+
+    @property
+    def described_in(self) -> str:
+        """The file to correct where the description is wrong."""
+        return self.file or f"configs/dataset/{self.name}.yaml"
 
     @property
     def main_bands(self) -> tuple[StoredBand, ...]:
@@ -176,11 +234,15 @@ def names() -> list[str]:
 
 
 def dataset(name: str) -> Dataset:
-    """A dataset's description, by name or alias.
+    """A dataset's description, by name or alias, or from the YAML file of one of one's own.
 
     Raises:
-        UserError: no such dataset; names the nearest.
+        UserError: no such dataset, and which names are near; or a file that describes none.
     """
+    if name.endswith(SUFFIXES):
+        from benchmark.data.own.description import describe
+
+        return describe(Path(name))
     path = configs.ROOT / "dataset" / f"{name}.yaml"
     if name in names():
         return validate(Dataset, configs.load(path), f"configs/dataset/{path.name}")
@@ -192,9 +254,9 @@ def dataset(name: str) -> Dataset:
 
 
 def select(choice: str) -> list[str]:
-    """Dataset names from `NAME,...`, `classification`, `segmentation` or `all`.
+    """What `dataset` takes, from `NAME,...`, `classification`, `segmentation` or `all`.
 
-    `all` and the two tasks mean GEO-Bench's twelve; what is bundled is asked for by name.
+    `all` and the two tasks mean GEO-Bench's twelve; what is bundled, or one's own, is asked for by name or file.
 
     Raises:
         UserError: an unknown name, or a name given twice.
@@ -202,12 +264,13 @@ def select(choice: str) -> list[str]:
     if choice in ("all", "classification", "segmentation"):
         described = [dataset(name) for name in names()]
         return [d.name for d in described if not d.bundled and choice in ("all", d.task)]
-    chosen = [dataset(name.strip()).name for name in choice.split(",") if name.strip()]
-    if not chosen:
+    described = [dataset(name.strip()) for name in choice.split(",") if name.strip()]
+    if not described:
         raise UserError("--dataset is empty; " + nearest("", names()))
+    chosen = [one.name for one in described]
     if len(set(chosen)) < len(chosen):
         raise UserError(f"--dataset names {max(chosen, key=chosen.count)} twice; name each dataset once")
-    return chosen
+    return [one.given for one in described]
 
 
 def _order(name: str) -> tuple[bool, str]:

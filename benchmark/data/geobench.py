@@ -10,7 +10,7 @@ import ast
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,9 @@ import numpy as np
 
 from benchmark.data import pickled
 from benchmark.data.pickled import REMEDY, Record
+from benchmark.data.readers import SPLITS, Names, Sample
 from encoders.errors import UserError
 
-SPLITS = ("train", "valid", "test")
 PARTITION_SUFFIX = "_partition.json"
 MAX_SIDE = 16384
 """Pixels; a larger array is refused before memory is reserved for it."""
@@ -51,17 +51,59 @@ class TaskSpecs:
     label: str | None = None
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One image and its label.
+class GeoBenchReader:
+    """A dataset folder, as `benchmark.data.readers.Reader`."""
 
-    Attributes:
-        bands: (H, W) arrays by stored name without date, dtype as stored; (H, W, D) for hyperspectral cubes.
-        label: an integer, a multi-hot uint8 (K,), an integer mask (H, W), or None if it wasn't asked for.
-    """
+    remedy = REMEDY
 
-    bands: dict[str, np.ndarray]
-    label: int | np.ndarray | None
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def partitions(self) -> list[str]:
+        """See `partitions`."""
+        return partitions(self.folder)
+
+    def names(self, partition: str = "default") -> Names:
+        """See `read_partition`."""
+        return read_partition(self.folder, partition)
+
+    def is_indexed(self) -> bool:
+        """Its files list their samples."""
+        return True
+
+    def where(self, name: str) -> str:
+        """The sample's file."""
+        return str(sample_path(self.folder, name))
+
+    def stamps(self, names: Iterable[str]) -> Iterator[str]:
+        """Size and time of each sample's file.
+
+        Raises:
+            UserError: it is not there.
+        """
+        for name in names:
+            path = sample_path(self.folder, name)
+            try:
+                stat = path.stat()
+            except OSError as error:
+                raise UserError(f"{path}: {error.strerror}; download the dataset again") from None
+            yield f"{stat.st_size} {stat.st_mtime_ns}"
+
+    def read(self, name: str, bands: Sequence[str]) -> Sample:
+        """See `read_sample`."""
+        return read_sample(sample_path(self.folder, name), bands)
+
+    def group(self, name: str) -> str | None:
+        """None: groups follow from names and masks."""
+        return None
+
+    def class_names(self) -> tuple[str, ...] | None:
+        """Those of task_specs.pkl."""
+        return read_task_specs(self.folder).class_names
+
+    def warnings(self) -> tuple[str, ...]:
+        """None: the release is taken as it is."""
+        return ()
 
 
 def partitions(folder: Path) -> list[str]:
@@ -92,7 +134,7 @@ def read_task_specs(folder: Path) -> TaskSpecs:
     return TaskSpecs(folder.name, n_classes, tuple(names) if complete else None, _band_names(bands), label.name)
 
 
-def read_partition(folder: Path, name: str = "default") -> dict[str, tuple[str, ...]]:
+def read_partition(folder: Path, name: str = "default") -> Names:
     """Sample names by split, in the file's order, checked: no doubles, no overlap, every file there.
 
     Raises:
@@ -127,7 +169,7 @@ def _sample_names(names: object, where: str) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _check_disjoint(splits: dict[str, tuple[str, ...]], path: Path) -> None:
+def _check_disjoint(splits: Names, path: Path) -> None:
     for first, second in (("train", "valid"), ("train", "test"), ("valid", "test")):
         seen = set(splits[first])
         both = [name for name in splits[second] if name in seen]
@@ -135,7 +177,7 @@ def _check_disjoint(splits: dict[str, tuple[str, ...]], path: Path) -> None:
             raise UserError(f"{path}: {both[0]} is in {first} and in {second} ({len(both)} in both); {REMEDY}")
 
 
-def _check_files(splits: dict[str, tuple[str, ...]], folder: Path) -> None:
+def _check_files(splits: Names, folder: Path) -> None:
     here = {entry.name for entry in os.scandir(folder)}
     for split, names in splits.items():
         missing = [name for name in names if f"{name}.hdf5" not in here]

@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.data import geobench, manifest, partitions
+from benchmark.data import manifest, partitions
 from benchmark.data.datasets import Dataset, StoredBand
+from benchmark.data.geobench import GeoBenchReader
 from benchmark.data.manifest import Stored
 from benchmark.data.moments import BandStatistics
 from benchmark.data.partitions import Pick
+from benchmark.data.readers import SPLITS, Reader
 from benchmark.data.split_store import Source, grids
 from encoders.errors import UserError
 
@@ -116,19 +118,20 @@ def open_dataset(dataset: Dataset, data_root: Path | None, ingest_dir: Path, par
         UserError: no such data, damaged data, data that is not what the catalogue says, or no room.
     """
     folder = source_folder(dataset, data_root)
-    chosen = partitions.find(dataset, folder, partition)
     target = ingest_folder(dataset, folder, ingest_dir)
-    stored = {name: manifest.open_split(source, target / name) for name, source in _sources(dataset, folder).items()}
+    reader = _reader(dataset, folder, target)
+    chosen = partitions.find(dataset, reader, partition)
+    stored = {name: manifest.open_split(source, target / name) for name, source in _sources(dataset, reader).items()}
     picks = partitions.picks(chosen, stored, target)
     assert picks is not None
-    class_names, unnamed = _class_names(dataset, folder)
+    class_names, unnamed = _class_names(dataset, reader)
     return OpenDataset(
         dataset=dataset,
         partition=partition,
-        splits={name: _split(*picks[name]) for name in geobench.SPLITS},
+        splits={name: _split(*picks[name]) for name in SPLITS},
         statistics=picks["train"][0].statistics(picks["train"][1]),
         class_names=class_names,
-        warnings=(*unnamed, *_warnings(dataset, stored, partition, picks)),
+        warnings=(*unnamed, *reader.warnings(), *_warnings(dataset, stored, partition, picks)),
     )
 
 
@@ -148,10 +151,12 @@ def sizes_if_known(
     if picks is not None:
         return {name: len(of.manifest.names if rows is None else rows) for name, (of, rows) in picks.items()}
     try:
-        listed = partitions.find(dataset, source_folder(dataset, data_root), partition).names
+        folder = source_folder(dataset, data_root)
+        reader = _reader(dataset, folder, ingest_folder(dataset, folder, ingest_dir))
+        listed = partitions.find(dataset, reader, partition).names if reader.is_indexed() else None
     except UserError:
         return None
-    return None if listed is None else {name: len(listed[name]) for name in geobench.SPLITS}
+    return None if listed is None else {name: len(listed[name]) for name in SPLITS}
 
 
 def _picks_if_ingested(
@@ -159,10 +164,13 @@ def _picks_if_ingested(
 ) -> dict[str, Pick] | None:
     try:
         folder = source_folder(dataset, data_root)
-        chosen = partitions.find(dataset, folder, partition)
         target = ingest_folder(dataset, folder, ingest_dir)
+        reader = _reader(dataset, folder, target)
+        if not reader.is_indexed():
+            return None
+        chosen = partitions.find(dataset, reader, partition)
         stored: dict[str, Stored] = {}
-        for name, source in _sources(dataset, folder).items():
+        for name, source in _sources(dataset, reader).items():
             found = manifest.find_split(source, target / name)
             if found is None:
                 return None
@@ -181,6 +189,11 @@ def source_folder(dataset: Dataset, data_root: Path | None) -> Path:
     """
     if dataset.bundled:
         return BUNDLED / dataset.folder
+    if dataset.files is not None:
+        folder = Path(dataset.file).parent / dataset.files.root
+        if not folder.is_dir():
+            raise UserError(f"{dataset.name}: there is no folder {folder}; correct 'files.root' in {dataset.file}")
+        return folder
     command = f"`evaluate.py fetch dataset {dataset.name} --data-root {data_root or 'FOLDER'}`"
     how = f" ({command} brings it from {PUBLISHED})" if dataset.archive else ""
     remedy = f"give GEO-Bench's root with --data-root or $GEO_BENCH_DIR{how}, or try --demo, which needs no download"
@@ -193,14 +206,32 @@ def source_folder(dataset: Dataset, data_root: Path | None) -> Path:
 
 
 def ingest_folder(dataset: Dataset, folder: Path, ingest_dir: Path) -> Path:
-    """Where a dataset's arrays lie: one place for each folder they come from."""
-    return ingest_dir / f"{dataset.name}-{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]}"
+    """Where a dataset's arrays lie: one place for each folder they come from, and each file that describes them."""
+    origin = f"{folder.resolve()}{dataset.file}"
+    return ingest_dir / f"{dataset.name}-{hashlib.sha256(origin.encode()).hexdigest()[:8]}"
 
 
-def _sources(dataset: Dataset, folder: Path) -> dict[str, Source]:
+def _reader(dataset: Dataset, folder: Path, target: Path) -> Reader:
+    """What reads the dataset's files.
+
+    Args:
+        target: where its arrays lie or will lie.
+    """
+    if dataset.files is None:
+        return GeoBenchReader(folder)
+    if dataset.files.reader == "images":
+        from benchmark.data.own.images import ImageReader
+
+        return ImageReader(dataset, folder)
+    from benchmark.data.own.torchgeo_samples import TorchGeoReader
+
+    return TorchGeoReader(dataset, folder, target)
+
+
+def _sources(dataset: Dataset, reader: Reader) -> dict[str, Source]:
     """The splits of the default partition."""
-    default = geobench.read_partition(folder)
-    return {name: Source(dataset, folder, name, default[name]) for name in geobench.SPLITS}
+    default = reader.names()
+    return {name: Source(dataset, reader, name, default[name]) for name in SPLITS}
 
 
 def _split(stored: Stored, rows: np.ndarray | None) -> Split:
@@ -229,11 +260,11 @@ def _split(stored: Stored, rows: np.ndarray | None) -> Split:
     )
 
 
-def _class_names(dataset: Dataset, folder: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _class_names(dataset: Dataset, reader: Reader) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Class names in label order, the catalogue's or the dataset's own; a warning if neither has them."""
     if dataset.class_names is not None:
         return dataset.class_names, ()
-    names = geobench.read_task_specs(folder).class_names
+    names = reader.class_names()
     if names is not None and len(names) == dataset.num_classes:
         return names, ()
     numbered = tuple(f"class {number}" for number in range(dataset.num_classes))

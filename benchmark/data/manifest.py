@@ -8,7 +8,6 @@ which decides whether they have changed, lies beside it.
 import contextlib
 import hashlib
 import io
-import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -214,10 +213,8 @@ def _group_keys(source: Source, folder: Path) -> list[str]:
     if groups.by == "mask":
         masks = np.load(folder / "labels.npy", mmap_mode="r")
         return [hashlib.sha256(np.asarray(mask).tobytes()).hexdigest()[:16] for mask in masks]
-    if groups.by == "name":
-        matches = [re.search(groups.pattern, name) for name in source.names]
-        return [match.group(1) if match else name for match, name in zip(matches, source.names, strict=True)]
-    return list(source.names)
+    said = [source.reader.group(name) for name in source.names]
+    return [group or groups.of_name(name) for group, name in zip(said, source.names, strict=True)]
 
 
 def _write_groups(path: Path, keys: list[str]) -> None:

@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 
 from benchmark.atomic import write_atomically
-from benchmark.data import geobench, spatial
+from benchmark.data import spatial
 from benchmark.data.datasets import Dataset
 from benchmark.data.manifest import Stored
+from benchmark.data.readers import SPLITS, Reader
 from encoders.errors import UserError, nearest
 
 FRACTIONS = ("0.01", "0.02", "0.05", "0.10", "0.20", "0.50")
@@ -54,7 +55,7 @@ def own_names(dataset: Dataset) -> list[str]:
     return draws + ([SPATIAL] if dataset.name in SPATIAL_DATASETS else [])
 
 
-def find(dataset: Dataset, folder: Path, name: str) -> Partition:
+def find(dataset: Dataset, reader: Reader, name: str) -> Partition:
     """A partition by name.
 
     Raises:
@@ -65,11 +66,11 @@ def find(dataset: Dataset, folder: Path, name: str) -> Partition:
     if name == SPATIAL:
         raise UserError(
             f"{dataset.name} has no partition 'spatial': it is for {', '.join(SPATIAL_DATASETS)}, whose chips overlap; "
-            f"choose from: {', '.join(geobench.partitions(folder))}"
+            f"choose from: {', '.join(reader.partitions())}"
         )
     if name.startswith("stratified"):
         raise UserError(f"{dataset.name} has no partition '{name}'; {nearest(name, own_names(dataset))}")
-    return Partition(dataset, name, geobench.read_partition(folder, name))
+    return Partition(dataset, name, reader.names(name))
 
 
 def picks(
@@ -87,9 +88,9 @@ def picks(
     """
     if partition.name == SPATIAL:
         rows = _spatial_rows(partition.dataset, stored, cache, read_pixels)
-        return None if rows is None else {name: (pool(stored, name), rows[name]) for name in geobench.SPLITS}
+        return None if rows is None else {name: (pool(stored, name), rows[name]) for name in SPLITS}
     if partition.names is not None:
-        return {name: (stored[name], _rows(stored[name], partition.names[name], partition)) for name in geobench.SPLITS}
+        return {name: (stored[name], _rows(stored[name], partition.names[name], partition)) for name in SPLITS}
     return _draw(partition, stored)
 
 
@@ -240,7 +241,7 @@ class Pool(Stored):
 
 def pool(stored: dict[str, Stored], name: str) -> Pool:
     """Train, valid and test together, called by the name of the split that is taken from them."""
-    parts = tuple(stored[split] for split in geobench.SPLITS)
+    parts = tuple(stored[split] for split in SPLITS)
     fingerprint = hashlib.sha256(" ".join(part.manifest.fingerprint for part in parts).encode()).hexdigest()
     names = tuple(sample for part in parts for sample in part.manifest.names)
     manifest = dataclasses.replace(parts[0].manifest, split=name, names=names, fingerprint=fingerprint)
@@ -255,7 +256,7 @@ def _spatial_rows(
     try:
         found = json.loads(kept.read_text())
         if found["of"] == [spatial.VERSION, together.manifest.fingerprint]:
-            return {name: np.array(found["rows"][name], np.int64) for name in geobench.SPLITS}
+            return {name: np.array(found["rows"][name], np.int64) for name in SPLITS}
     except (OSError, ValueError, KeyError, TypeError):
         pass
     if not read_pixels:

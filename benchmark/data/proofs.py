@@ -76,7 +76,8 @@ def prove_ranges(dataset: Dataset, split: str, statistics: Mapping[str, BandStat
             raise UserError(
                 f"{dataset.name}, split {split}: band {check.band} (stored as '{stored[check.band].name}') "
                 f"has {check.statistic} {value:.6g}, expected {bounds} ({check.because}), so it is not "
-                f"what configs/dataset/{dataset.name}.yaml describes; download it again, or correct that file"
+                f"what {dataset.described_in} describes; "
+                f"{'correct that file' if dataset.file else 'download it again, or correct that file'}"
             )
         evidence.append(Evidence(f"{check.statistic} of {check.band} {bounds}", value, True))
     return evidence

@@ -2,14 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
-from benchmark.data import geobench
 from benchmark.data.datasets import Dataset, StoredBand
-from benchmark.data.geobench import Sample
-from benchmark.data.pickled import REMEDY
+from benchmark.data.readers import Reader, Sample
 from encoders.errors import UserError
 
 DIGEST_BYTES = 32
@@ -20,19 +17,18 @@ def ingested(dataset: Dataset) -> tuple[StoredBand, ...]:
     return tuple(band for band in dataset.bands if band.ingest)
 
 
-def read(dataset: Dataset, folder: Path, name: str) -> tuple[Sample, np.ndarray]:
+def read(dataset: Dataset, reader: Reader, name: str) -> tuple[Sample, np.ndarray]:
     """A sample's bands as stored, and its label as `checked_label` gives it.
 
     Raises:
         UserError: the file is damaged, or its label is not one of the dataset's.
     """
-    path = geobench.sample_path(folder, name)
-    sample = geobench.read_sample(path, [band.name for band in ingested(dataset)])
-    return sample, checked_label(sample.label, dataset, path)
+    sample = reader.read(name, [band.name for band in ingested(dataset)])
+    return sample, checked_label(sample.label, dataset, reader.where(name), reader.remedy)
 
 
 def digest(name: str, sample: Sample, label: np.ndarray) -> np.ndarray:
-    """sha256 of a sample's content: name, then band names, dtypes, shapes and bytes, then the label's.
+    """sha256 of a sample's content: name, then band names, dtypes, shapes and bytes, then the label's, then its group.
 
     Returns:
         (32,) uint8.
@@ -42,10 +38,12 @@ def digest(name: str, sample: Sample, label: np.ndarray) -> np.ndarray:
         little = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
         seen.update(f"{band}|{little.dtype.str}|{little.shape}\n".encode())
         seen.update(little.tobytes())
+    if sample.group is not None:
+        seen.update(f"group|{sample.group}\n".encode())
     return np.frombuffer(seen.digest(), np.uint8)
 
 
-def checked_label(label: int | np.ndarray | None, dataset: Dataset, path: Path) -> np.ndarray:
+def checked_label(label: int | np.ndarray | None, dataset: Dataset, path: str, remedy: str) -> np.ndarray:
     """A label as it is stored: int64 (), uint8 (K,) multi-hot or uint8 (H, W) mask.
 
     Raises:
@@ -55,24 +53,24 @@ def checked_label(label: int | np.ndarray | None, dataset: Dataset, path: Path) 
     if dataset.task == "segmentation":
         if not isinstance(label, np.ndarray) or label.shape != dataset.image_size:
             found = f"of {label.shape} pixels" if isinstance(label, np.ndarray) else "no mask"
-            raise UserError(f"{where} is {found}, the image has {dataset.image_size}; {REMEDY}")
+            raise UserError(f"{where} is {found}, the image has {dataset.image_size}; {remedy}")
         low, high = int(label.min()), int(label.max())
     elif dataset.multilabel:
         if not isinstance(label, np.ndarray) or label.shape != (dataset.num_classes,):
             found = f"an array of shape {label.shape}" if isinstance(label, np.ndarray) else repr(label)
-            raise UserError(f"{where} is {found}, expected {dataset.num_classes} zeros and ones; {REMEDY}")
+            raise UserError(f"{where} is {found}, expected {dataset.num_classes} zeros and ones; {remedy}")
         return label.astype(np.uint8)
     else:
         if not isinstance(label, int):
-            raise UserError(f"{where} is an array, expected one class number; {REMEDY}")
+            raise UserError(f"{where} is an array, expected one class number; {remedy}")
         low = high = label
     if low < 0 or high >= dataset.num_classes:
         wrong = low if low < 0 else high
-        raise UserError(f"{where} holds {wrong}, outside 0..{dataset.num_classes - 1} of {dataset.name}; {REMEDY}")
+        raise UserError(f"{where} holds {wrong}, outside 0..{dataset.num_classes - 1} of {dataset.name}; {remedy}")
     return label.astype(np.uint8) if isinstance(label, np.ndarray) else np.asarray(label, np.int64)
 
 
-def check_bands(sample: Sample, dataset: Dataset, dtypes: Mapping[str, str], path: Path) -> None:
+def check_bands(sample: Sample, dataset: Dataset, dtypes: Mapping[str, str], path: str, remedy: str) -> None:
     """Check sizes against the dataset's description and dtypes against its first sample's.
 
     Raises:
@@ -83,10 +81,10 @@ def check_bands(sample: Sample, dataset: Dataset, dtypes: Mapping[str, str], pat
         size = band.grid or dataset.image_size
         if pixels.shape != size:
             raise UserError(
-                f"{path}: band '{band.name}' has {pixels.shape} pixels, {dataset.name} has {size}; {REMEDY}"
+                f"{path}: band '{band.name}' has {pixels.shape} pixels, {dataset.name} has {size}; {remedy}"
             )
         if pixels.dtype.str != dtypes[band.name]:
             other = np.dtype(dtypes[band.name])
             raise UserError(
-                f"{path}: band '{band.name}' is {pixels.dtype}, in the first sample it is {other}; {REMEDY}"
+                f"{path}: band '{band.name}' is {pixels.dtype}, in the first sample it is {other}; {remedy}"
             )

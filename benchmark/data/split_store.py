@@ -20,8 +20,9 @@ import numpy as np
 
 from benchmark import progress
 from benchmark.atomic import write_atomically
-from benchmark.data import geobench, moments, samples
+from benchmark.data import moments, samples
 from benchmark.data.datasets import Dataset, StoredBand
+from benchmark.data.readers import Reader
 from benchmark.data.rowfile import RowFile, holds
 from encoders.errors import UserError, strict, to_json, validate_json
 
@@ -38,25 +39,23 @@ _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 @dataclass(frozen=True)
 class Source:
-    """Where a split comes from: the dataset's folder, and the sample names in order."""
+    """Where a split comes from: what reads the dataset's files, and the sample names in order."""
 
     dataset: Dataset
-    folder: Path
+    reader: Reader
     split: str
     names: tuple[str, ...]
 
     def signature(self) -> str:
         """Changes with the names, sizes or times of the files, or with what the catalogue says of them."""
         described = asdict(self.dataset)
-        head = [SCHEMA, [described[field] for field in _DESCRIBING], self.split, self.names]
+        facts = [described[field] for field in _DESCRIBING]
+        if self.dataset.files is not None:
+            facts.append(described["files"])
+        head = [SCHEMA, facts, self.split, self.names]
         seen = hashlib.sha256(json.dumps(head).encode())
-        for name in self.names:
-            path = geobench.sample_path(self.folder, name)
-            try:
-                stat = path.stat()
-            except OSError as error:
-                raise UserError(f"{path}: {error.strerror}; download the dataset again") from None
-            seen.update(f"{stat.st_size} {stat.st_mtime_ns}\n".encode())
+        for stamp in self.reader.stamps(self.names):
+            seen.update(f"{stamp}\n".encode())
         return seen.hexdigest()
 
 
@@ -134,9 +133,9 @@ def _append(source: Source, plan: Plan, arrays: list[RowFile], journal: BinaryIO
 
 def _rows(source: Source, name: str, plan: Plan) -> list[np.ndarray]:
     """One sample as a row of each of the plan's arrays."""
-    dataset = source.dataset
-    sample, label = samples.read(dataset, source.folder, name)
-    samples.check_bands(sample, dataset, plan.dtypes, geobench.sample_path(source.folder, name))
+    dataset, reader = source.dataset, source.reader
+    sample, label = samples.read(dataset, reader, name)
+    samples.check_bands(sample, dataset, plan.dtypes, reader.where(name), reader.remedy)
     by_grid = grids(dataset).values()
     images = [
         np.stack([sample.bands[band.name] for band in bands]).astype(dtype, copy=False)
@@ -148,7 +147,7 @@ def _rows(source: Source, name: str, plan: Plan) -> list[np.ndarray]:
 
 def _plan(source: Source, signature: str) -> Plan:
     dataset, total = source.dataset, len(source.names)
-    sample, label = samples.read(dataset, source.folder, source.names[0])
+    sample, label = samples.read(dataset, source.reader, source.names[0])
     dtypes = {name: pixels.dtype.str for name, pixels in sample.bands.items()}
     arrays: list[tuple[str, str, tuple[int, ...]]] = []
     for file, bands in grids(dataset).items():

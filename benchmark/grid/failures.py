@@ -116,7 +116,7 @@ def retry_command(options: Mapping[str, object], rows: Sequence[Row], failed: Se
     if given["encoder"] and given["dataset"]:
         again = {(cell.row, cell.fusion.name) for cell in failed}
         given["encoder"] = ",".join(row.given for row in rows if (row.name, row.fusion.name) in again)
-        given["dataset"] = ",".join(dict.fromkeys(cell.dataset.name for cell in failed))
+        given["dataset"] = ",".join(dict.fromkeys(cell.dataset.given for cell in failed))
         given["fusion"] = None
     words = [(f"--{name.replace('_', '-')}", value) for name, value in given.items() if value not in (None, False)]
     flags = [name if value is True else f"{name}={value}" for name, value in words]

@@ -28,7 +28,8 @@ Tier = Literal["maps", "stem", "none"]
 PROTOCOLS_OWN = ("band_names", "missing_bands")
 """Settings that are the protocol's where the user gives none."""
 WHOLE = "card:"
-"""What stands in Hydra's group before an encoder's name; without it, that is the file in `configs/encoder/`."""
+"""What stands in Hydra's group before the name of an encoder, or of a dataset of the user's own; without it, that is a
+file in `configs/`."""
 T = TypeVar("T")
 
 
@@ -152,7 +153,8 @@ def compose(
     fixed = [f"protocol={protocol}", f"executor={executor}", *([f"probe={probe}"] if probe else []), *options]
 
     def composed(encoder: str, dataset: str, fusion: str) -> dict[str, Any]:
-        return _composed([f"encoder={_in_group(encoder)}", f"dataset={dataset}", f"fusion={fusion}", *fixed], overrides)
+        chosen = [f"encoder={_in_group(encoder)}", f"dataset={_dataset_in_group(dataset)}", f"fusion={fusion}"]
+        return _composed([*chosen, *fixed], overrides)
 
     with _hydra():
         first = families.choose(named[0][0], datasets.dataset(chosen[0]), "rgb")
@@ -266,6 +268,19 @@ def _in_group(encoder: str) -> str:
     card = encoders.card(encoder)
     ConfigStore.instance().store(name=WHOLE + card.name, group="encoder", node=asdict(card))
     return WHOLE + card.name
+
+
+def _dataset_in_group(name: str) -> str:
+    """The name of a dataset in Hydra's group; one of the user's own is put there first."""
+    from dataclasses import asdict
+
+    from hydra.core.config_store import ConfigStore
+
+    described = datasets.dataset(name)
+    if not described.file:
+        return described.name
+    ConfigStore.instance().store(name=WHOLE + described.name, group="dataset", node=asdict(described))
+    return WHOLE + described.name
 
 
 def _composed(choice: list[str], overrides: Sequence[str]) -> dict[str, Any]:
