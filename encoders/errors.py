@@ -32,6 +32,11 @@ def explain(error: Exception) -> str | None:
     return f"{where} cannot be written or read ({error.strerror}); give another folder or change its rights"
 
 
+def one_line(message: str) -> str:
+    """A message as one line that steers no terminal, whatever names of a stranger's are in it."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in " ".join(message.split()))
+
+
 def nearest(wrong: str, choices: Iterable[str]) -> str:
     """A clause naming the choices nearest to `wrong`, or all of them where none is near."""
     known = sorted(str(choice) for choice in choices)

@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmark.data import pickled
 from benchmark.data.pickled import REMEDY, Record
-from encoders.errors import UserError
+from encoders.errors import UserError, nearest
 
 SPLITS = ("train", "valid", "test")
 PARTITION_SUFFIX = "_partition.json"
@@ -101,7 +101,7 @@ def read_partition(folder: Path, name: str = "default") -> dict[str, tuple[str, 
     path = folder / f"{name}{PARTITION_SUFFIX}"
     known = partitions(folder)
     if name not in known:
-        remedy = f"it has {', '.join(known)}" if known else "it holds no partition file, so download the dataset again"
+        remedy = nearest(name, known) if known else "it holds no partition file, so download the dataset again"
         raise UserError(f"{folder.name} has no partition '{name}'; {remedy}")
     try:
         content = json.loads(_bytes(path))
