@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             message = _user_message(error)
             if message is None:
                 raise
-            print(f"error: {' '.join(message.split())}", file=sys.stderr)
+            print(f"error: {message}", file=sys.stderr)
             return USER_ERROR
         # What was at work has ended by now: its frames, executors among them, went with the exception.
         print(HOW_TO_GO_ON, file=sys.stderr)
@@ -44,9 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _user_message(error: Exception) -> str | None:
     """The sentence for a mistake the user can mend; None for a bug, which keeps its traceback."""
-    from encoders.errors import explain
+    from encoders.errors import explain, one_line
 
-    return str(error) if isinstance(error, UsageError) else explain(error)
+    message = str(error) if isinstance(error, UsageError) else explain(error)
+    return None if message is None else one_line(message)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -112,18 +113,19 @@ def _preview(options: argparse.Namespace) -> int:
     from benchmark.request import asked
     from reports.console import print_table
 
-    request = asked.compose(options, options.encoder, options.dataset)
+    request, places, drawn = asked.compose(options, options.encoder, options.dataset), _places(options), []
     for cell in cells(request):
-        shown = preview.preview(cell, _places(options))
-        print_table(shown.header, shown.rows)
-        print("\n".join(shown.lines))
         if options.features or options.attention:
             from benchmark.pictures import looks
             from reports import figures
 
-            points, places = [looks.parse_point(point) for point in options.attention], _places(options)
-            for path in looks.look(cell, places, options.features, points):
-                print(f"Drawn: {figures.draw_looks(path, places.output)}")
+            # Before the picture: what cannot be drawn leaves no file.
+            points = [looks.parse_point(point) for point in options.attention]
+            looked = looks.look(cell, places, options.features, points)
+            drawn = [f"Drawn: {figures.draw_looks(path, places.output)}" for path in looked]
+        shown = preview.preview(cell, places)
+        print_table(shown.header, shown.rows)
+        print("\n".join([*shown.lines, *drawn]))
     return 0
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from benchmark.request.tracker_options import NO_TRACKER
 from benchmark.request.tracker_options import Options as Tracker
-from encoders.errors import UserError
 
 HOME_VARIABLE = "SATDIFUSER_BENCH_HOME"
 DATA_VARIABLE = "GEO_BENCH_DIR"
@@ -47,8 +46,6 @@ def places(
     output: str = "results",
 ) -> Places:
     """The folders, from options, then environment, then defaults."""
-    if not output:
-        raise UserError("--output is empty; name a folder, such as results")
     root = data_root or os.environ.get(DATA_VARIABLE)
     return Places(
         data_root=Path(root).expanduser() if root else None,

@@ -16,6 +16,7 @@ import numpy as np
 from benchmark.data.datasets import BandNames
 from benchmark.data.value_rules import InputScaling
 from benchmark.scoring.counts import THRESHOLD
+from encoders.bounds import Count, Few, FewFrom0, Level, NotNegative, Positive, Seed, Share, Whole, Width
 from encoders.errors import UserError, strict
 
 MostFilled = Literal[2]
@@ -30,9 +31,9 @@ LABELS = ("name", "title", "budget", "ranked")
 class LogGrid:
     """`values` numbers from `low` to `high`, evenly spaced in their logarithm."""
 
-    low: float
-    high: float
-    values: int
+    low: Positive
+    high: Positive
+    values: Few
 
     def numbers(self) -> list[float]:
         """The grid, ascending."""
@@ -82,7 +83,7 @@ class Protocol:
 
     name: str
     title: str
-    version: int
+    version: Count
     budget: Literal["paper", "quick", "smoke"]
     ranked: bool
     test_reads: Literal["once"]
@@ -98,66 +99,48 @@ class Protocol:
     multi_label_threshold: float
     segmentation_metric: Literal["miou_truth"]
     no_data: Literal["class", "ignored"]
-    fraction_draws: int
+    fraction_draws: Few
     fraction_strata: Literal["label"]
     fraction_validation: Literal["cut_to_train"]
     linear_c: LogGrid
-    knn_k: tuple[int, ...]
-    train_bootstraps: int
-    test_bootstraps: int
-    interval_level: float
-    bootstrap_seed: int
+    knn_k: tuple[Count, ...]
+    train_bootstraps: FewFrom0
+    test_bootstraps: Count
+    interval_level: Level
+    bootstrap_seed: Seed
     optimizer: Literal["adamw"]
-    weight_decay: float
-    decoder_batch: int
+    weight_decay: NotNegative
+    decoder_batch: Count
     decoder_dtype: Literal["float32"]
-    learning_rates: tuple[float, ...]
+    learning_rates: tuple[Positive, ...]
     schedule: Literal["warmup_cosine"]
-    warmup_fraction: float
+    warmup_fraction: Share
     selection: Literal["mean_validation_over_seeds"]
     checkpoint: Literal["best_validation"]
-    seeds: int
-    epochs: int
-    min_steps: int
-    patience: int | None
+    seeds: Few
+    epochs: Count
+    min_steps: Whole
+    patience: Count | None
     order: Literal["shared"]
-    order_seed: int
-    fuser_width: int
-    fuser_norm_groups: int
-    upernet_channels: int
-    upernet_dropout: float
+    order_seed: Seed
+    fuser_width: Width
+    fuser_norm_groups: Width
+    upernet_channels: Width
+    upernet_dropout: Share
     input_scaling: InputScaling = "authors"
     band_names: BandNames = "corrected"
     missing_bands: tuple[str, ...] = ("nearest", "mean")
 
     def __post_init__(self) -> None:
         where = f"protocol {self.name}"
-        if not 0 < self.linear_c.low <= self.linear_c.high or self.linear_c.values < 1:
-            raise UserError(f"{where}: linear_c needs 0 < low <= high and at least one value")
-        if not self.knn_k or min(self.knn_k) < 1:
-            raise UserError(f"{where}: knn_k needs numbers of neighbours from 1 up")
-        if not 0 < self.interval_level < 1:
-            raise UserError(f"{where}: interval_level is {self.interval_level}, it must lie between 0 and 1")
-        if self.train_bootstraps < 0 or self.test_bootstraps < 1:
-            raise UserError(f"{where}: train_bootstraps must be at least 0 and test_bootstraps at least 1")
-        self._check_training(where)
-
-    def _check_training(self, where: str) -> None:
-        for name in ("seeds", "epochs", "decoder_batch", "upernet_channels", "fuser_norm_groups", "fraction_draws"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{where}: {name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("min_steps", "order_seed", "bootstrap_seed", "weight_decay"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UserError(f"{where}: {name} is {getattr(self, name)}; it must be at least 0")
-        for name in ("warmup_fraction", "upernet_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"{where}: {name} is {getattr(self, name)}; it must lie from 0 up to below 1")
-        if self.patience is not None and self.patience < 1:
-            raise UserError(f"{where}: patience is {self.patience}; choose 1 epoch or more, or null for none")
+        if self.linear_c.low > self.linear_c.high:
+            raise UserError(f"{where}: linear_c needs low <= high, not {self.linear_c.low} and {self.linear_c.high}")
+        if not self.knn_k:
+            raise UserError(f"{where}: knn_k is empty; it needs numbers of neighbours from 1 up")
         rates = self.learning_rates
-        if not rates or list(rates) != sorted(set(rates)) or not 0 < rates[0] <= rates[-1] < math.inf:
+        if not rates or list(rates) != sorted(set(rates)):
             raise UserError(f"{where}: learning_rates is {list(rates)}; name positive rates, each once, ascending")
-        if self.fuser_width < 1 or self.fuser_width % (4 * self.fuser_norm_groups):
+        if self.fuser_width % (4 * self.fuser_norm_groups):
             raise UserError(
                 f"{where}: fuser_width is {self.fuser_width}; choose a multiple of {4 * self.fuser_norm_groups} "
                 "(4 x fuser_norm_groups)"

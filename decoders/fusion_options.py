@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from encoders.bounds import Count, Few, NotNegative, Positive, Whole, Width
 from encoders.errors import UserError, nearest, strict, validate
 
 
@@ -25,7 +26,7 @@ class Components:
         components: kept, of the modules' means in all views; see `decoders.reduction`.
     """
 
-    components: int = 1024
+    components: Count = 1024
 
 
 @strict
@@ -39,9 +40,9 @@ class Projection:
         num_res_blocks: bottleneck blocks in a row, a projection.
     """
 
-    projection_dim: int = 384
-    num_norm_groups: int = 32
-    num_res_blocks: int = 1
+    projection_dim: Width = 384
+    num_norm_groups: Width = 32
+    num_res_blocks: Few = 1
 
 
 @strict
@@ -62,7 +63,7 @@ class LocalWeights(Projection):
     """
 
     slicing: Literal["official", "fixed"] = "official"
-    temperature: float = 1.0
+    temperature: Positive = 1.0
 
 
 @strict
@@ -83,12 +84,12 @@ class Experts(Projection):
         balance_weight: its coefficient.
     """
 
-    num_experts: int = 8
-    top_k: int = 2
-    warmup_steps: int = 300
+    num_experts: Few = 8
+    top_k: Few = 2
+    warmup_steps: Whole = 300
     counter: Literal["official", "train_only"] = "official"
     balance: Literal["none", "load"] = "none"
-    balance_weight: float = 0.01
+    balance_weight: NotNegative = 0.01
 
 
 KINDS: dict[str, type[Plain] | type[Components] | type[Projection]] = {
@@ -113,20 +114,14 @@ def parse(name: str, options: Mapping[str, object]) -> Plain | Components | Proj
         raise UserError(f"'fusion' is {name!r}; {nearest(name, KINDS)}")
     where = f"fusion {name}"
     parsed = validate(KINDS[name], dict(options), where)
-    if isinstance(parsed, Components):
-        _at_least("components", parsed.components, 1, where)
     if isinstance(parsed, Projection):
         _check_projection(parsed, where)
-    if isinstance(parsed, LocalWeights):
-        _at_least("temperature", parsed.temperature, 0, where, strictly=True)
     if isinstance(parsed, Experts):
         _check_experts(parsed, where)
     return parsed
 
 
 def _check_projection(options: Projection, where: str) -> None:
-    for key in ("projection_dim", "num_norm_groups", "num_res_blocks"):
-        _at_least(key, getattr(options, key), 1, where)
     unit = 4 * options.num_norm_groups
     if options.projection_dim % unit:
         raise UserError(
@@ -136,18 +131,8 @@ def _check_projection(options: Projection, where: str) -> None:
 
 
 def _check_experts(options: Experts, where: str) -> None:
-    for key in ("num_experts", "top_k"):
-        _at_least(key, getattr(options, key), 1, where)
-    for key in ("warmup_steps", "balance_weight"):
-        _at_least(key, getattr(options, key), 0, where)
     if options.top_k > options.num_experts:
         raise UserError(
             f"{where}: 'top_k' is {options.top_k} of {options.num_experts} experts; "
             f"choose {options.num_experts} or fewer"
         )
-
-
-def _at_least(key: str, value: float, least: float, where: str, strictly: bool = False) -> None:
-    if not least <= value < float("inf") or (strictly and value == least):
-        bound = f"more than {least}" if strictly else f"{least} or more"
-        raise UserError(f"{where}: '{key}' is {value}; choose {bound}")

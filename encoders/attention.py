@@ -32,7 +32,7 @@ def attention_maps(encoder: Encoder, images: Tensor, points: Sequence[Point]) ->
         UserError: the encoder is no diffusion model, or taps no self-attention.
     """
     if not isinstance(encoder, SatDiFuser):
-        raise UserError(f"{encoder.card.name}: attention maps are for diffusion encoders, such as satdifuser")
+        raise UserError(f"{encoder.card.name}: only diffusion encoders have attention maps; choose one")
     levels = {
         number: [name for name, _ in level.modules if name.endswith(".attn1")]
         for number, level in enumerate(encoder.levels)

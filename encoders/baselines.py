@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level, Setup
+from encoders.bounds import Finite, Pixels, Seed, Width
 from encoders.errors import UserError, strict, validate
 
 STRIDES = (4, 8, 16, 32)
@@ -89,16 +90,14 @@ class ImageStats(Encoder):
 class RandomFeatureOptions:
     """Options of `rcf`: torchgeo's, whose defaults are 16 features, kernel 3 and bias -1."""
 
-    features: int = 512
-    kernel_size: int = 3
-    bias: float = -1.0
-    seed: int = 42
+    features: Width = 512
+    kernel_size: Pixels = 3
+    bias: Finite = -1.0
+    seed: Seed = 42
 
     def __post_init__(self) -> None:
-        if self.features < 2 or self.features % 2:
-            raise UserError(f"options.features is {self.features}; it must be even and positive")
-        if self.kernel_size < 1:
-            raise UserError(f"options.kernel_size is {self.kernel_size}; it must be at least 1")
+        if self.features % 2:
+            raise UserError(f"options.features is {self.features}; it must be even")
 
 
 class RandomConvolutionalFeatures(Encoder):

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from encoders.assembly import taps, weighted
 from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level, Setup
+from encoders.bounds import FewFrom0, Seed
 from encoders.croma_model import OPTICAL, PARTS, PATCH, SAR, SIZES, Modality, Network, Sizes, alibi
 from encoders.errors import UserError, strict, validate
 from encoders.taps import Taps
@@ -35,9 +36,9 @@ class Options:
 
     architecture: Literal["base", "large", "tiny"] | Sizes = "base"
     modality: Modality = "optical"
-    layers: tuple[int, ...] | None = None
+    layers: tuple[FewFrom0, ...] | None = None
     pooling: Literal["authors", "mean", "cls"] = "authors"
-    seed: int = 42
+    seed: Seed = 42
 
     def __post_init__(self) -> None:
         if self.pooling == "cls":

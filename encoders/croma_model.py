@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from encoders.bounds import Few, Width
 from encoders.errors import UserError, strict
 
 Modality = Literal["optical", "sar", "joint"]
@@ -33,13 +34,13 @@ class Sizes:
         UserError: a width that 16 heads cannot share, or an odd depth.
     """
 
-    width: int
-    depth: int
+    width: Width
+    depth: Few
 
     def __post_init__(self) -> None:
-        if self.width < HEADS or self.width % HEADS:
+        if self.width % HEADS:
             raise UserError(f"architecture.width is {self.width}; it must be a multiple of {HEADS}")
-        if self.depth < 2 or self.depth % 2:
+        if self.depth % 2:
             raise UserError(f"architecture.depth is {self.depth}; it must be even and at least 2")
 
 

@@ -17,6 +17,7 @@ from encoders import vit
 from encoders.assembly import dtype_of, taps
 from encoders.bands import Band
 from encoders.base import Encoder, EncoderCard, Features, InputSpec, Setup
+from encoders.bounds import Positive
 from encoders.checkpoints import find, fit, load_tensors, weights_sha256
 from encoders.dofa_kernel import KernelGenerator, Layout
 from encoders.errors import UserError, strict, validate
@@ -79,14 +80,11 @@ class Options(vit.Options):
     architecture: Sizes | str
     position: Resizing = "bicubic"
     kernel_layout: Layout | None = None
-    radar_um: float | None = None
+    radar_um: Positive | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.generation == "v2" and (self.position, self.kernel_layout) != ("bicubic", None):
             raise UserError("options.position and options.kernel_layout are v1's; remove them for v2")
-        if self.radar_um is not None and not self.radar_um > 0:
-            raise UserError(f"options.radar_um is {self.radar_um}; give a wavelength in micrometres, or null")
 
     @property
     def sizes(self) -> Sizes:

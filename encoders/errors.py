@@ -32,6 +32,11 @@ def explain(error: Exception) -> str | None:
     return f"{where} cannot be written or read ({error.strerror}); give another folder or change its rights"
 
 
+def one_line(message: str) -> str:
+    """A message as one line that steers no terminal, whatever names of a stranger's are in it."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in " ".join(message.split()))
+
+
 def nearest(wrong: str, choices: Iterable[str]) -> str:
     """A clause naming the choices nearest to `wrong`, or all of them where none is near."""
     known = sorted(str(choice) for choice in choices)
@@ -43,6 +48,14 @@ def nearest(wrong: str, choices: Iterable[str]) -> str:
     return "choose from: " + ", ".join(known)
 
 
+_BOUNDS = {
+    "greater_than_equal": ("at least ", "ge"),
+    "greater_than": ("more than ", "gt"),
+    "less_than_equal": ("at most ", "le"),
+    "less_than": ("less than ", "lt"),
+    "finite_number": ("a finite number", ""),
+}
+"""What pydantic calls a number out of bounds, and what we say."""
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 
@@ -53,8 +66,8 @@ def _adapter(cls: type[T]) -> TypeAdapter[T]:
 
 
 def strict(cls: type[T]) -> type[T]:
-    """Mark a dataclass so that `validate` refuses unknown keys in it."""
-    cls.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+    """Mark a dataclass so that `validate` refuses unknown keys in it, and numbers that are none."""
+    cls.__pydantic_config__ = ConfigDict(extra="forbid", allow_inf_nan=False)  # type: ignore[attr-defined]
     return cls
 
 
@@ -111,6 +124,9 @@ def _explain(cls: type[Any], error: ValidationError) -> str:
         return f"'{path}' is missing; add it"
     if first["type"] == "json_invalid":
         return f"not valid JSON ({first['msg'].removeprefix('Invalid JSON: ')}); it is damaged"
+    if first["type"] in _BOUNDS:
+        words, key = _BOUNDS[first["type"]]
+        return f"'{path}' is {_short(first['input'])}; it must be {words}{first.get('ctx', {}).get(key, '')}"
     message = first["msg"].removeprefix("Value error, ")
     return f"'{path}' is {_short(first['input'])}: {message[0].lower()}{message[1:]}" if path else message
 

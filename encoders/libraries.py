@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from encoders.assembly import weighted
 from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level, Setup
+from encoders.bounds import FewFrom0, Seed
 from encoders.errors import UserError, strict, validate
 from encoders.library_cards import library
 from encoders.stages import Stages
@@ -42,8 +43,8 @@ class Options:
 
     architecture: str
     weights: str = ""
-    layers: tuple[int, ...] | None = None
-    seed: int = 42
+    layers: tuple[FewFrom0, ...] | None = None
+    seed: Seed = 42
     arguments: dict[str, Any] = field(default_factory=dict)
 
 

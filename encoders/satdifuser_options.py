@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from encoders.bounds import Few, FewFrom0, NotNegative, Seed, Width
 from encoders.errors import UserError, strict, validate
 
 Kind = Literal["attn1", "conv2", "attn2"]
@@ -24,13 +25,13 @@ class Architecture:
         layers: residual blocks a resolution.
     """
 
-    unet: tuple[int, int, int, int] = (16, 32, 64, 64)
-    vae: tuple[int, int, int, int] = (8, 8, 16, 16)
-    head: int = 16
-    groups: int = 4
-    context: int = 16
-    tokens: int = 8
-    layers: int = 2
+    unet: tuple[Width, Width, Width, Width] = (16, 32, 64, 64)
+    vae: tuple[Width, Width, Width, Width] = (8, 8, 16, 16)
+    head: Width = 16
+    groups: Width = 4
+    context: Width = 16
+    tokens: Width = 8
+    layers: Few = 2
 
 
 TINY = Architecture()
@@ -59,15 +60,17 @@ class Options:
         architecture: sizes where weights are drawn: `tiny`, `full` or one's own.
     """
 
-    num_steps: int = 50
-    save_indices: tuple[int, ...] | None = None
-    save_timesteps: tuple[int, ...] | None = None
-    modules: dict[Kind, tuple[int, ...]] = field(default_factory=lambda: {"attn1": (1, 2, 3), "conv2": (0, 1, 2, 3)})
+    num_steps: Few = 50
+    save_indices: tuple[FewFrom0, ...] | None = None
+    save_timesteps: tuple[FewFrom0, ...] | None = None
+    modules: dict[Kind, tuple[FewFrom0, ...]] = field(
+        default_factory=lambda: {"attn1": (1, 2, 3), "conv2": (0, 1, 2, 3)}
+    )
     prompt: str = "A satellite image"
-    guidance: float | None = None
+    guidance: NotNegative | None = None
     mode: Literal["inversion", "generation"] = "inversion"
     prediction: Literal["epsilon", "scheduler"] = "epsilon"
-    seed: int = 42
+    seed: Seed = 42
     unet_subfolder: str = "checkpoint-150000/unet"
     architecture: Literal["tiny", "full"] | Architecture | None = None
 
@@ -96,12 +99,8 @@ def parse(options: Mapping[str, object], where: str) -> Options:
             f"{where}: generation looks at an image once but {len(steps)} save steps are given; name one, "
             "such as save_indices: [40]"
         )
-    if parsed.guidance is not None and parsed.guidance < 0:
-        raise UserError(f"{where}: 'guidance' is {parsed.guidance}; null switches it off")
     if parsed.guidance is not None and parsed.mode == "generation":
         raise UserError(f"{where}: guidance acts on inversion only; set guidance to null")
-    if parsed.seed < 0:
-        raise UserError(f"{where}: 'seed' is {parsed.seed}; choose 0 or more")
     if not any(parsed.modules.values()):
         raise UserError(f"{where}: 'modules' names no up block; add some, such as conv2: [0, 1, 2, 3]")
     return parsed

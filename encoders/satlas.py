@@ -14,6 +14,7 @@ from torchvision.models import resnet, swin_transformer
 
 from encoders.assembly import taps, weighted
 from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level, Setup
+from encoders.bounds import Few, FewFrom0, Seed, Width
 from encoders.errors import UserError, strict, validate
 from encoders.taps import Taps
 
@@ -35,9 +36,9 @@ class Swin:
     """Sizes of a Swin-v2: channels of the first stage (the others double them), blocks and heads of each stage."""
 
     stages: ClassVar = ("features.1", "features.3", "features.5", "features.7")
-    width: int
-    depths: tuple[int, int, int, int]
-    heads: tuple[int, int, int, int]
+    width: Width
+    depths: tuple[Few, Few, Few, Few]
+    heads: tuple[Few, Few, Few, Few]
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -108,10 +109,10 @@ class Options:
     """
 
     architecture: Literal["swin_b", "swin_t", "resnet50", "resnet152", "tiny", "resnet_tiny"] | Swin = "swin_b"
-    images: int = 1
-    layers: tuple[int, ...] | None = None
+    images: Few = 1
+    layers: tuple[FewFrom0, ...] | None = None
     pooling: Literal["authors", "mean", "cls"] = "authors"
-    seed: int = 42
+    seed: Seed = 42
 
     def __post_init__(self) -> None:
         if not 1 <= self.images <= MOST_IMAGES:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from encoders import vit
 from encoders.assembly import dtype_of, taps
 from encoders.base import Encoder, EncoderCard, Features, InputSpec, Setup
+from encoders.bounds import FewFrom0
 from encoders.checkpoints import find, fit, load_tensors
 from encoders.errors import UserError, strict, validate
 from encoders.position import resize, sincos, sinusoid
@@ -36,7 +37,7 @@ class Sizes(vit.Sizes):
         channel: of a token's position, how much tells its group; 0 for the RGB model, which has no groups.
     """
 
-    channel: int = 0
+    channel: FewFrom0 = 0
 
 
 SIZES = {
@@ -67,7 +68,6 @@ class Options(vit.Options):
     position: Literal["sincos", "bicubic"] = "sincos"
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if self.finetuned and self.pooling == "cls":
             raise UserError(
                 "options.pooling is cls, but the fine-tuned files have no norm for a class token (they were trained "

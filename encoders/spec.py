@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from encoders.bands import KNOWN, Band
+from encoders.bounds import Bytes, Count, Finite, NotNegative, Pixels
 from encoders.errors import UserError, nearest, strict
 
 Unit = Literal["dn", "reflectance", "byte", "dn8", "unit", "power"]
@@ -40,9 +41,9 @@ class Step:
     """
 
     op: Operation
-    by: float | None = None
-    low: float | None = None
-    high: float | None = None
+    by: Finite | None = None
+    low: Finite | None = None
+    high: Finite | None = None
     statistics: Literal["dataset", "fixed"] = "dataset"
     mean: dict[str, float] = field(default_factory=dict)
     std: dict[str, float] = field(default_factory=dict)
@@ -171,8 +172,8 @@ class Weights:
     sha256: dict[str, str] = field(default_factory=dict)
     urls: dict[str, str] = field(default_factory=dict)
     archives: dict[str, str] = field(default_factory=dict)
-    bytes: dict[str, int] = field(default_factory=dict)
-    gigabytes: float | None = None
+    bytes: dict[str, Bytes] = field(default_factory=dict)
+    gigabytes: NotNegative | None = None
 
 
 @strict
@@ -197,14 +198,14 @@ class EncoderCard:
     title: str
     adapter: str
     inputs: str | dict[str, object]
-    version: int
+    version: Count
     licence: str
     role: Literal["model", "floor", "control"] = "model"
     paper: str = ""
     pretraining: str = ""
     pretraining_overlap: tuple[str, ...] = ()
-    parameters: int | None = None
-    image_size: int | None = None
+    parameters: Bytes | None = None
+    image_size: Pixels | None = None
     weights: Weights = field(default_factory=Weights)
     options: dict[str, object] = field(default_factory=dict)
     home: str = ""

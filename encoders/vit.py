@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encoders.base import EncoderCard, Level
+from encoders.bounds import Few, FewFrom0, Pixels, Seed, Width
 from encoders.errors import UserError, nearest, strict
 
 EPS = 1e-6
@@ -30,15 +31,13 @@ class Sizes:
         image: side in pixels of the images it was trained on, whose grid its position table has.
     """
 
-    dim: int
-    depth: int
-    heads: int
-    patch: int
-    image: int
+    dim: Width
+    depth: Few
+    heads: Few
+    patch: Pixels
+    image: Pixels
 
     def __post_init__(self) -> None:
-        if min(self.dim, self.depth, self.heads, self.patch, self.image) < 1:
-            raise UserError("architecture: every size must be at least 1")
         if self.dim % self.heads or self.dim % 4:
             raise UserError(f"architecture: dim {self.dim} must be a multiple of heads ({self.heads}) and of 4")
 
@@ -62,13 +61,9 @@ class Options:
         seed: of drawn weights.
     """
 
-    layers: tuple[int, ...] | None = None
+    layers: tuple[FewFrom0, ...] | None = None
     pooling: Literal["authors", "mean", "cls"] = "authors"
-    seed: int = 42
-
-    def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise UserError(f"options.seed is {self.seed}; choose 0 or more")
+    seed: Seed = 42
 
 
 def named(architecture: Sizes | str, known: Mapping[str, AnySizes]) -> AnySizes:

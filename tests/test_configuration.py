@@ -69,7 +69,7 @@ def test_what_a_card_leaves_out_is_overridden_as_what_it_says() -> None:
         (["protocol.linear_c.hi=1"], "unknown key 'hi'; did you mean high"),
         (["+colour=red"], "unknown key 'colour'"),
         (["batch_size=many"], "'batch_size' is 'many'"),
-        (["batch_size=0"], "batch_size is 0; it must be at least 1"),
+        (["batch_size=0"], "'batch_size' is 0; it must be at least 1"),
         (["batch_size=["], "quote values"),
         (["bands=rbg"], "'bands' is 'rbg'; did you mean rgb"),
         (["precision=float16"], "did you mean bfloat16|did you mean float32"),
@@ -80,9 +80,9 @@ def test_what_a_card_leaves_out_is_overridden_as_what_it_says() -> None:
         (["dataset.groups.pattern=id_"], "one pair of brackets"),
         (["encoder=rcf"], "choose the encoder with --encoder"),
         (["nonsense"], "neither a command nor an override"),
-        (["protocol.linear_c.low=-1"], "linear_c needs 0 < low <= high"),
-        (["protocol.interval_level=2"], "interval_level is 2"),
-        (["protocol.knn_k=[]"], "knn_k needs"),
+        (["protocol.linear_c.low=-1"], "'linear_c.low' is -1; it must be more than 0"),
+        (["protocol.interval_level=2"], "'interval_level' is 2; it must be less than 1"),
+        (["protocol.knn_k=[]"], "knn_k is empty; it needs"),
         (["dataset.sensor=sentinel3"], "did you mean sentinel2"),
     ],
 )
@@ -102,7 +102,7 @@ def test_a_wrong_override_is_one_sentence(overrides: list[str], message: str) ->
         ({"probe": "liner"}, "no probe 'liner'; did you mean linear"),
         ({"protocol": "frozn"}, "no protocol 'frozn'; did you mean frozen"),
         ({"fusions": ["gv"]}, "no fusion 'gv'; did you mean gw"),
-        ({"settings": {"seeds": 0}}, "seeds is 0"),
+        ({"settings": {"seeds": 0}}, "'seeds' is 0"),
     ],
 )
 def test_a_wrong_choice_names_the_nearest(changed: dict[str, object], message: str) -> None:

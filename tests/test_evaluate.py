@@ -415,7 +415,7 @@ def test_the_doctor_tells_weights_that_are_there(tmp_path: Path, capsys: pytest.
         (("report", "--output", "/nowhere"), "no records"),
         (("list", "planets"), "invalid choice"),
         (("lst",), "no command 'lst'"),
-        ((*DEMO, "--encoder", "rcf", "encoder.options.kernel_size=0"), "kernel_size is 0"),
+        ((*DEMO, "--encoder", "rcf", "encoder.options.kernel_size=0"), "'kernel_size' is 0"),
         ((*DEMO, "--encoder", "rcf", "encoder.options.kernel_size=99"), "smaller than kernel_size"),
         ((*DEMO, "--encoder", "imagestats", "precision=bfloat16"), "leave precision at float32"),
         ((*DEMO, "--output", "/dev/null"), "/dev/null"),

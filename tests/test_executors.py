@@ -246,8 +246,8 @@ def test_a_worker_that_is_killed_once_loses_nothing(home: Path, expected: dict[s
     ("changed", "message"),
     [
         ({"kind": "lokal"}, "'kind' is 'lokal'; did you mean local"),
-        ({"workers": 0}, "executor.workers is 0; it must be more than 0"),
-        ({"retries": -1}, "executor.retries is -1; it must be at least 0"),
+        ({"workers": 0}, "'workers' is 0; it must be at least 1"),
+        ({"retries": -1}, "'retries' is -1; it must be at least 0"),
         ({"worker": 2}, "unknown key 'worker'; did you mean workers"),
     ],
 )

@@ -175,12 +175,12 @@ def test_what_has_nothing_to_weigh_is_refused(name: str, encoder: str) -> None:
         ("mean", {"projection_dim": 8}, r"fusion mean: unknown key 'projection_dim'"),
         ("gw", {"projection": 8}, r"fusion gw: unknown key 'projection'; did you mean projection_dim"),
         ("gw", {"projection_dim": 100}, r"'projection_dim' is 100; choose a multiple of 128"),
-        ("gw", {"num_res_blocks": 0}, r"'num_res_blocks' is 0; choose 1 or more"),
-        ("lw", {"temperature": 0.0}, r"'temperature' is 0.0; choose more than 0"),
+        ("gw", {"num_res_blocks": 0}, r"'num_res_blocks' is 0; it must be at least 1"),
+        ("lw", {"temperature": 0.0}, r"'temperature' is 0.0; it must be more than 0"),
         ("lw", {"slicing": "fix"}, r"'slicing' is 'fix'; did you mean fixed"),
         ("moe", {"top_k": 9}, r"'top_k' is 9 of 8 experts; choose 8 or fewer"),
-        ("moe", {"warmup_steps": -1}, r"'warmup_steps' is -1; choose 0 or more"),
-        ("moe", {"balance_weight": float("nan")}, r"'balance_weight' is nan; choose 0 or more"),
+        ("moe", {"warmup_steps": -1}, r"'warmup_steps' is -1; it must be at least 0"),
+        ("moe", {"balance_weight": float("nan")}, r"'balance_weight' is nan; it must be a finite number"),
     ],
 )
 def test_a_mistaken_option_is_one_sentence(name: str, options: dict[str, object], sentence: str) -> None:

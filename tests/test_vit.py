@@ -14,7 +14,7 @@ SIZES = vit.Sizes(dim=16, depth=3, heads=2, patch=4, image=8)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"seed": -1}, "choose 0 or more"),
+        ({"seed": -1}, "'seed' is -1; it must be at least 0"),
         ({"pooling": "maen"}, "did you mean mean"),
     ],
 )

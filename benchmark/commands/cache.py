@@ -74,7 +74,7 @@ def clear(features_dir: Path, encoder: str | None = None, dataset: str | None = 
     for wanted, field in ((encoder, "encoder"), (dataset, "dataset")):
         names = {str(getattr(one.about, field)) for one in known if one.about}
         if wanted is not None and wanted not in names:
-            held = nearest(wanted, names) if names else "there are none at all"
+            held = nearest(wanted, names) if names else "there are none at all, so leave it out"
             raise UserError(f"no features of {field} '{wanted}' in {features_dir}; {held}")
     chosen = [one for one in known if _fits(one, encoder, dataset)]
     deleted, busy = [], []

@@ -19,8 +19,6 @@ def reading(dataset_name: str, places: Places, samples: int) -> Rows:
     Raises:
         UserError: no data, or no geobench package on this Python.
     """
-    if samples < 1:
-        raise UserError(f"--samples is {samples}; it must be at least 1")
     dataset = datasets.dataset(dataset_name)
     train = ingest.open_dataset(dataset, places.data_root, places.ingest_dir).splits["train"]
     order = np.random.default_rng(0).permutation(len(train.samples))[:samples]

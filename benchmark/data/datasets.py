@@ -11,6 +11,7 @@ from typing import Literal
 
 import configs
 from encoders.bands import KNOWN, Band
+from encoders.bounds import Bytes, Correlation, Count, Few, Label, NotNegative, Pixels, Positive
 from encoders.errors import UserError, nearest, strict, validate
 from encoders.spec import Sensor, Unit
 
@@ -40,11 +41,11 @@ class StoredBand:
     name: str
     band: str
     unit: Unit | None = None
-    gsd_m: float | None = None
-    wavelength_um: float | None = None
+    gsd_m: Positive | None = None
+    wavelength_um: Positive | None = None
     stored_as: str | None = None
     ingest: bool = True
-    grid: tuple[int, int] | None = None
+    grid: tuple[Pixels, Pixels] | None = None
 
     def identity(self, band_names: BandNames) -> Band:
         """The spectral band it is taken for: what it is, or (`stored`) what its name claims."""
@@ -102,7 +103,7 @@ class CorrelationCheck:
     """Two bands expected to move together: recorded as evidence, a warning below `at_least`."""
 
     bands: tuple[str, str]
-    at_least: float
+    at_least: Correlation
     because: str = ""
 
 
@@ -120,8 +121,8 @@ class Archive:
 
     url: str
     sha256: str = ""
-    bytes: int | None = None
-    gigabytes: float | None = None
+    bytes: Bytes | None = None
+    gigabytes: NotNegative | None = None
 
 
 @strict
@@ -183,25 +184,25 @@ class Dataset:
     title: str
     benchmark: str
     task: Literal["classification", "segmentation"]
-    num_classes: int
-    image_size: tuple[int, int]
+    num_classes: Few
+    image_size: tuple[Pixels, Pixels]
     sensor: Sensor
     bands: tuple[StoredBand, ...]
     metric: Literal["accuracy", "f1_micro", "miou_truth", "miou_labelled"]
     licence: str
-    splits: dict[Literal["train", "valid", "test"], int | None]
+    splits: dict[Literal["train", "valid", "test"], Count | None]
     multilabel: bool = False
     class_names: tuple[str, ...] | None = None
     aliases: tuple[str, ...] = ()
     product_level: Literal["L1C", "L2A"] | None = None
-    no_data: int | None = None
+    no_data: Label | None = None
     groups: Groups = field(default_factory=Groups)
     ranges: tuple[RangeCheck, ...] = ()
     correlations: tuple[CorrelationCheck, ...] = ()
     normalizer: tuple[float, float] | None = None
     leak: str = ""
     bundled: bool = False
-    size_gb: float | None = None
+    size_gb: NotNegative | None = None
     archive: Archive | None = None
     notes: tuple[str, ...] = ()
     files: Files | None = None

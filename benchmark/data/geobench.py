@@ -21,7 +21,7 @@ import numpy as np
 from benchmark.data import pickled
 from benchmark.data.pickled import REMEDY, Record
 from benchmark.data.readers import SPLITS, Names, Sample
-from encoders.errors import UserError
+from encoders.errors import UserError, nearest
 
 PARTITION_SUFFIX = "_partition.json"
 MAX_SIDE = 16384
@@ -143,7 +143,7 @@ def read_partition(folder: Path, name: str = "default") -> Names:
     path = folder / f"{name}{PARTITION_SUFFIX}"
     known = partitions(folder)
     if name not in known:
-        remedy = f"it has {', '.join(known)}" if known else "it holds no partition file, so download the dataset again"
+        remedy = nearest(name, known) if known else "it holds no partition file, so download the dataset again"
         raise UserError(f"{folder.name} has no partition '{name}'; {remedy}")
     try:
         content = json.loads(_bytes(path))

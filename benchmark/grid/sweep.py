@@ -13,7 +13,7 @@ from benchmark.grid.work import CellResult, impossible, skipped
 from benchmark.places import Places
 from benchmark.request.executor_options import Options
 from benchmark.request.rows import Row
-from encoders.errors import UserError
+from encoders.errors import UserError, one_line
 
 
 def sweep(cells: Sequence[Cell], places: Places, executor: Options) -> list[CellResult]:
@@ -52,7 +52,7 @@ def outcome_lines(results: Sequence[CellResult], rows: Sequence[Row], options: M
     """
     names = {"failed": "error", "impossible": "impossible"}
     said = [
-        f"{names[result.outcome]}: {result.cell.title}: {' '.join(result.message.split())}"
+        f"{names[result.outcome]}: {result.cell.title}: {one_line(result.message)}"
         for result in results
         if result.outcome in names
     ]

@@ -4,6 +4,7 @@ What can be chosen is shown by `evaluate.py list`.
 """
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -11,6 +12,30 @@ from typing import NoReturn
 
 class UsageError(Exception):
     """An option argparse refuses, as one sentence."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """The type of an option that takes a number within bounds; its error names them."""
+
+    of: type[int] | type[float]
+    low: float
+    high: float
+
+    def __call__(self, text: str) -> float:
+        """The number a text is, or `ArgumentTypeError`."""
+        try:
+            value: float = self.of(text)
+        except ValueError:
+            value = math.nan
+        if not self.low <= value <= self.high:
+            kind = "whole number" if self.of is int else "number"
+            raise argparse.ArgumentTypeError(f"{text[:20]!r} is no {kind} from {self.low:,} to {self.high:,}; give one")
+        return value
+
+
+COUNT, SEED, FACTOR = Number(int, 1, 1_000_000_000), Number(int, 0, 2**32 - 1), Number(float, 0, 1000)
+SEEDS = Number(int, 1, 1000)
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,13 +50,21 @@ def parse(arguments: Sequence[str]) -> tuple[str, argparse.Namespace]:
     """The command, `run` where none is named, and its options.
 
     Raises:
-        UsageError: no such command or option.
+        UsageError: no such command or option, or a value that is empty or cannot be.
     """
     given = list(arguments)
     command = given.pop(0) if given and given[0].isalpha() else "run"
     if command not in COMMANDS:
         raise UsageError(f"no command '{command}'; choose from: {', '.join(COMMANDS)}")
-    return command, parser(command).parse_intermixed_args(given)
+    reader = parser(command)
+    options = reader.parse_intermixed_args(given)
+    for action in reader._actions:
+        # What a shell makes of a variable that isn't set would else stand for the default.
+        value = getattr(options, action.dest, None)
+        if value == "" or (isinstance(value, list) and "" in value):
+            name = "/".join(action.option_strings) or action.metavar
+            raise UsageError(f"argument {name} is empty; give a value, or leave it out; see `{reader.prog} --help`")
+    return command, options
 
 
 def parser(command: str) -> Parser:
@@ -98,15 +131,15 @@ def _fetch_options(fetch: Parser) -> None:
     fetch.add_argument("--keep-archive", action="store_true", help="keep the zip beside what was unpacked")
     fetch.add_argument("--dry-run", action="store_true", help="say what, from where, how big, which licence")
     fetch.add_argument("--synthetic", metavar="DIR", help="instead: write a miniature GEO-Bench root of made-up images")
-    fetch.add_argument("--seed", type=int, default=0, metavar="N", help="of what these show (default: 0)")
-    fetch.add_argument("--signal", type=float, default=1.0, metavar="X", help="how learnable; 0 is noise (default: 1)")
+    fetch.add_argument("--seed", type=SEED, default=0, metavar="N", help="of what these show (default: 0)")
+    fetch.add_argument("--signal", type=FACTOR, default=1.0, metavar="X", help="how learnable; 0 is noise (default: 1)")
     _place_options(fetch)
 
 
 def _profile_options(profile: Parser) -> None:
     profile.add_argument("dataset", metavar="DATASET")
     profile.add_argument("--against", choices=("geobench",), default="geobench", help="whom to compare with")
-    profile.add_argument("--samples", type=int, default=2000, metavar="N", help="samples read (default: 2000)")
+    profile.add_argument("--samples", type=COUNT, default=2000, metavar="N", help="samples read (default: 2000)")
     _place_options(profile)
 
 
@@ -135,7 +168,7 @@ def _grid_options(run: Parser) -> None:
     run.add_argument(
         "--fusion", metavar="A,B", help="fusers of encoders without one, see `list fusions` (default: none)"
     )
-    run.add_argument("--seeds", type=int, metavar="N", help="seeds of trained decoders (default: the protocol's)")
+    run.add_argument("--seeds", type=SEEDS, metavar="N", help="seeds of trained decoders (default: the protocol's)")
     run.add_argument("--partition", metavar="NAME", help="default, or GEO-Bench's 0.01x_train ... 1.00x_train")
     _shared_options(run)
 

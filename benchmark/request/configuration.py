@@ -19,6 +19,7 @@ from benchmark.request.executor_options import parse as parse_executor
 from benchmark.request.rows import Fusion, Row, check_distinct, check_own_name, load_fusion, split
 from benchmark.request.tracker_options import Options as TrackerOptions
 from benchmark.request.tracker_options import parse as parse_tracker
+from encoders.bounds import Count, Few, Positive
 from encoders.errors import UserError, nearest, strict, validate
 from encoders.spec import EncoderCard
 
@@ -27,6 +28,8 @@ DEFAULT_PROBE = {"classification": "linear", "segmentation": "upernet"}
 Tier = Literal["maps", "stem", "none"]
 PROTOCOLS_OWN = ("band_names", "missing_bands")
 """Settings that are the protocol's where the user gives none."""
+MOST_TOLD = 200
+"""Characters of an override in a message."""
 WHOLE = "card:"
 """What stands in Hydra's group before the name of an encoder, or of a dataset of the user's own; without it, that is a
 file in `configs/`."""
@@ -40,7 +43,7 @@ class Probe:
 
     name: str
     title: str
-    version: int
+    version: Count
     tasks: tuple[Literal["classification", "segmentation"], ...]
 
 
@@ -53,23 +56,16 @@ class Settings:
     band_names: BandNames
     missing_bands: tuple[str, ...]
     partition: str
-    seeds: int | None
+    seeds: Few | None
     device: Literal["auto", "cpu", "cuda"]
     precision: Literal["float32", "bfloat16"]
-    batch_size: int
+    batch_size: Count
     feature_tier: Tier | None
-    disk_budget_gb: float
-    memory_budget_gb: float
+    disk_budget_gb: Positive
+    memory_budget_gb: Positive
 
     def __post_init__(self) -> None:
         check_fills(self.missing_bands)
-        for name in ("seeds", "batch_size"):
-            given = getattr(self, name)
-            if given is not None and given < 1:
-                raise UserError(f"{name} is {given}; it must be at least 1")
-        for name in ("disk_budget_gb", "memory_budget_gb"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"{name} is {getattr(self, name)}; it must be more than 0")
 
 
 @dataclass(frozen=True)
@@ -292,7 +288,7 @@ def _composed(choice: list[str], overrides: Sequence[str]) -> dict[str, Any]:
     try:
         composed = hydra_compose("config", overrides=[*choice, *overrides])
         container = OmegaConf.to_container(composed, resolve=True)
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
         raise UserError(_explain(error, choice, overrides)) from None
     return dict(container)
 
@@ -312,5 +308,6 @@ def _explain(error: Exception, choice: list[str], overrides: Sequence[str]) -> s
             return f"override '{override}': {where} have no '{parent}'; {nearest(parent, map(str, known))}"
         if leaf not in siblings:
             return f"override '{override}': unknown key '{leaf}'; {nearest(leaf, map(str, siblings))}"
-    first = str(error).strip().splitlines()[0]
-    return f"overrides {' '.join(overrides)}: {first}; quote values that hold spaces or brackets"
+    first = str(error).strip().splitlines()[0][:MOST_TOLD]
+    told = " ".join(override[:MOST_TOLD] for override in overrides)
+    return f"overrides {told}: {first}; quote values that hold spaces or brackets"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from encoders.bounds import Count, Few, FewFrom0, NotNegative, Positive
 from encoders.errors import UserError, nearest, strict, validate
 
 
@@ -15,7 +16,7 @@ class Inline:
     name: str
     title: str
     kind: Literal["inline"]
-    threads: int | None
+    threads: Few | None
 
 
 @strict
@@ -31,9 +32,9 @@ class Local:
     name: str
     title: str
     kind: Literal["local"]
-    workers: int | None
-    threads: int | None
-    retries: int
+    workers: Few | None
+    threads: Few | None
+    retries: FewFrom0
 
 
 @strict
@@ -47,14 +48,14 @@ class Slurm:
     cluster: Literal["slurm", "local"]
     partition: str | None
     account: str | None
-    minutes: int
-    gpus: int
-    cpus: int
-    memory_gb: int
-    parallel: int
-    requeues: int
+    minutes: Count
+    gpus: FewFrom0
+    cpus: Few
+    memory_gb: Count
+    parallel: Count
+    requeues: FewFrom0
     setup: tuple[str, ...]
-    threads: int | None
+    threads: Few | None
 
 
 @strict
@@ -66,10 +67,10 @@ class Ray:
     title: str
     kind: Literal["ray"]
     address: str
-    gpus: float
-    cpus: float
-    retries: int
-    threads: int | None
+    gpus: NotNegative
+    cpus: Positive
+    retries: FewFrom0
+    threads: Few | None
 
 
 Options = Inline | Local | Slurm | Ray
@@ -86,12 +87,4 @@ def parse(plain: Mapping[str, object]) -> Options:
     if kind not in KINDS:
         raise UserError(f"executor: 'kind' is '{kind}'; {nearest(kind, KINDS)}")
     options: Options = validate(KINDS[kind], plain, f"executor {plain.get('name')}")
-    for name in ("threads", "workers", "minutes", "cpus", "memory_gb", "parallel"):
-        value = getattr(options, name, None)
-        if value is not None and not value > 0:
-            raise UserError(f"executor.{name} is {value}; it must be more than 0")
-    for name in ("retries", "requeues", "gpus"):
-        value = getattr(options, name, None)
-        if value is not None and value < 0:
-            raise UserError(f"executor.{name} is {value}; it must be at least 0")
     return options
