@@ -2,7 +2,8 @@
 
 `leaderboard.csv` is tidy, a row a record with everything known of it; `leaderboard_wide.csv`, `.md` and `.tex` have
 a row an encoder and a column a dataset, a table for each set of comparable records (`reports.tables`), and what is read
-off them; `leaderboard_tests.csv` has the paired tests behind the marks.
+off them; `leaderboard_tests.csv` has the paired tests behind the marks; `geobench_results.csv` is what GEO-Bench's own
+plotting tools read, where there are records of its datasets.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from benchmark.atomic import write_atomically
 from benchmark.records import Record
 from encoders.errors import UserError
-from reports import latex, markdown, spreadsheets
+from reports import geobench, latex, markdown, spreadsheets
 from reports.derived import ablations, curves, differences, main
 from reports.other_sheets import of_costs, of_curves, of_differences
 from reports.sheet import Sheet, of_table
@@ -51,4 +52,7 @@ def write(records: Iterable[Record], folder: Path, made: Sequence[Table] | None 
         "leaderboard.md": markdown.document(printed),
         "leaderboard.tex": latex.document(printed),
     }
+    theirs = geobench.frame(given, found)
+    if len(theirs):
+        contents["geobench_results.csv"] = spreadsheets.csv(theirs)
     return [write_atomically(folder / name, text.encode()) for name, text in contents.items()]
