@@ -53,11 +53,11 @@ def _run(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from benchmark.grid import dry_run, sweep
-    from benchmark.grid.cells import cells as cells_of
+    from benchmark.grid.cells import all_cells
     from benchmark.request import asked
 
     requests = asked.requests(options)
-    cells = [cell for request in requests for cell in cells_of(request)]
+    cells = all_cells(requests)
     places = replace(_places(options), tracker=requests[0].tracker)
     if options.dry_run:
         print("\n".join(dry_run.lines(cells, places, requests[0].executor)))

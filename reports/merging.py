@@ -1,7 +1,7 @@
 """Records of several results folders as one: copies of a record agree, or the error names both."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -55,7 +55,7 @@ def merge(folders: Sequence[Path]) -> Merged:
                 records[key], origins[key] = record.light(), folder
             else:
                 _check_agreement(record, folder, before, origins[key])
-                records[key] = replace(before, rows=before.rows | record.rows)
+                records[key] = before.also(record.rows, record.variant, record.experiments)
         absences += list(_absences(folder))
     return Merged([records[key] for key in sorted(records)], origins, absences)
 

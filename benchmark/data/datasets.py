@@ -5,6 +5,7 @@ A dataset here is a description; its pixels come from `benchmark.data.geobench` 
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
 import configs
@@ -172,7 +173,7 @@ class Dataset:
 
 def names() -> list[str]:
     """The datasets there are, classification first, as GEO-Bench orders its benchmarks."""
-    return sorted((path.stem for path in (configs.ROOT / "dataset").glob("*.yaml")), key=_order)
+    return list(_names())
 
 
 def dataset(name: str) -> Dataset:
@@ -181,9 +182,8 @@ def dataset(name: str) -> Dataset:
     Raises:
         UserError: no such dataset; names the nearest.
     """
-    path = configs.ROOT / "dataset" / f"{name}.yaml"
     if name in names():
-        return validate(Dataset, configs.load(path), f"configs/dataset/{path.name}")
+        return _described(name)
     for known in names():
         described = dataset(known)
         if name in described.aliases:
@@ -208,6 +208,16 @@ def select(choice: str) -> list[str]:
     if len(set(chosen)) < len(chosen):
         raise UserError(f"--dataset names {max(chosen, key=chosen.count)} twice; name each dataset once")
     return chosen
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(sorted((path.stem for path in (configs.ROOT / "dataset").glob("*.yaml")), key=_order))
+
+
+@cache
+def _described(name: str) -> Dataset:
+    return validate(Dataset, configs.load(configs.ROOT / "dataset" / f"{name}.yaml"), f"configs/dataset/{name}.yaml")
 
 
 def _order(name: str) -> tuple[bool, str]:

@@ -14,6 +14,9 @@ from benchmark.data import datasets, families
 from benchmark.data.datasets import BandNames, Dataset
 from benchmark.data.inputs import Track, check_fills
 from benchmark.protocol import Protocol
+from benchmark.records import Membership
+from benchmark.request import composing
+from benchmark.request.composing import literal, set_all
 from benchmark.request.executor_options import Options as ExecutorOptions
 from benchmark.request.executor_options import parse as parse_executor
 from benchmark.request.rows import Fusion, Row, check_distinct, check_own_name, load_fusion, split
@@ -25,8 +28,6 @@ from encoders.spec import EncoderCard
 GROUPS = ("encoder", "fusion", "dataset", "probe", "protocol", "executor", "tracker")
 DEFAULT_PROBE = {"classification": "linear", "segmentation": "upernet"}
 Tier = Literal["maps", "stem", "none"]
-WHOLE = "card:"
-"""What stands in Hydra's group before an encoder's name; without it, that is the file in `configs/encoder/`."""
 T = TypeVar("T")
 
 
@@ -70,8 +71,27 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Part:
+    """The part a grid has in an experiment.
+
+    Attributes:
+        told: what tells its cells from those of the experiment's other grids, in a few words.
+        variant: what of that changes the rows themselves.
+        membership: of its records, but for their row.
+    """
+
+    told: str
+    variant: str
+    membership: Membership
+
+
+@dataclass(frozen=True)
 class Request:
-    """A grid of runs, composed and checked: every row (an encoder with a fuser) on every dataset."""
+    """A grid of runs, composed and checked: every row (an encoder with a fuser) on every dataset.
+
+    Attributes:
+        part: in an experiment; None where the grid was asked for by itself.
+    """
 
     settings: Settings
     protocol: Protocol
@@ -80,6 +100,7 @@ class Request:
     probe: Probe | None
     executor: ExecutorOptions
     tracker: TrackerOptions
+    part: "Part | None" = None
 
     def probe_for(self, dataset: Dataset) -> Probe:
         """The probe asked for, or the task's default.
@@ -126,6 +147,7 @@ def compose(
     overrides: Sequence[str],
     fusions: Sequence[str] = ("none",),
     executor: str = "inline",
+    point: Sequence[str] = (),
 ) -> Request:
     """Compose a request from options and Hydra overrides.
 
@@ -133,6 +155,7 @@ def compose(
         rows, fusions: as `benchmark.request.rows.split`.
         settings: values of `Settings` fields given as options.
         overrides: Hydra overrides; one into a group (`encoder.options.prompt=...`) applies to each choice of it.
+        point: `key=value` of keys that exist, set last: many points of a grid are composed from one whole.
 
     Raises:
         UserError: an unknown name, key or value; names the nearest.
@@ -142,37 +165,39 @@ def compose(
     _known("protocol", protocol, choices("protocol"))
     if probe is not None:
         _known("probe", probe, choices("probe"))
-    for override in overrides:
+    changes = (*overrides, *point)
+    for override in changes:
         _check_override(override)
         _check_family(override, [name for name, _ in named])
     chosen = datasets.select(dataset_choice)
-    options = [f"{key}={_literal(value)}" for key, value in settings.items()]
+    options = [f"{key}={literal(value)}" for key, value in settings.items()]
     fixed = [f"protocol={protocol}", f"executor={executor}", *([f"probe={probe}"] if probe else []), *options]
 
     def composed(encoder: str, dataset: str, fusion: str) -> dict[str, Any]:
-        return _composed([f"encoder={_in_group(encoder)}", f"dataset={dataset}", f"fusion={fusion}", *fixed], overrides)
-
-    with _hydra():
-        first = families.choose(named[0][0], datasets.dataset(chosen[0]), "rgb")
-        base = composed(first, chosen[0], named[0][1])
-        plain = {key: value for key, value in base.items() if key not in GROUPS}
-        checked = validate(Settings, plain, "options")
-
-        def read(group: str, cls: type[T], name: str, plainly: Callable[[str], T]) -> T:
-            # Only an override into a group can make one of its choices another than its file says.
-            if not any(override.lstrip("+~").startswith(f"{group}.") for override in overrides):
-                return plainly(name)
-            choice = {"encoder": first, "dataset": chosen[0], "fusion": named[0][1]} | {group: name}
-            return validate(cls, composed(**choice)[group], f"{group} {name}")
-
-        described = [read("dataset", Dataset, name, datasets.dataset) for name in chosen]
-        asked = _rows(
-            named,
-            described,
-            checked.bands,
-            lambda name: read("encoder", EncoderCard, name, encoders.card),
-            lambda name: read("fusion", Fusion, name, load_fusion),
+        return set_all(
+            composing.composed(encoder, [f"dataset={dataset}", f"fusion={fusion}", *fixed], overrides), point
         )
+
+    first = families.choose(named[0][0], datasets.dataset(chosen[0]), "rgb")
+    base = composed(first, chosen[0], named[0][1])
+    plain = {key: value for key, value in base.items() if key not in GROUPS}
+    checked = validate(Settings, plain, "options")
+
+    def read(group: str, cls: type[T], name: str, plainly: Callable[[str], T]) -> T:
+        # Only an override into a group can make one of its choices another than its file says.
+        if not any(override.lstrip("+~").startswith(f"{group}.") for override in changes):
+            return plainly(name)
+        choice = {"encoder": first, "dataset": chosen[0], "fusion": named[0][1]} | {group: name}
+        return validate(cls, composed(**choice)[group], f"{group} {name}")
+
+    described = [read("dataset", Dataset, name, datasets.dataset) for name in chosen]
+    asked = _rows(
+        named,
+        described,
+        checked.bands,
+        lambda name: read("encoder", EncoderCard, name, encoders.card),
+        lambda name: read("fusion", Fusion, name, load_fusion),
+    )
     check_distinct(asked)
     rules = validate(Protocol, base["protocol"], f"protocol {protocol}")
     return Request(
@@ -238,61 +263,3 @@ def _check_family(override: str, rows: Sequence[str]) -> None:
     for name in rows:
         if families.fixed(name):
             raise UserError(f"'{override}': the checkpoints of family {name} are fixed; name an encoder to change it")
-
-
-def _literal(value: object) -> str:
-    import json
-
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(_literal(item) for item in value) + "]"
-    return json.dumps(value)
-
-
-def _hydra() -> Any:
-    from hydra import initialize_config_dir
-
-    return initialize_config_dir(str(configs.ROOT.resolve()), version_base="1.3")
-
-
-def _in_group(encoder: str) -> str:
-    """The name of an encoder's whole card in Hydra's group: what its file leaves out can be overridden too."""
-    from dataclasses import asdict
-
-    from hydra.core.config_store import ConfigStore
-
-    card = encoders.card(encoder)
-    ConfigStore.instance().store(name=WHOLE + card.name, group="encoder", node=asdict(card))
-    return WHOLE + card.name
-
-
-def _composed(choice: list[str], overrides: Sequence[str]) -> dict[str, Any]:
-    from hydra import compose as hydra_compose
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        composed = hydra_compose("config", overrides=[*choice, *overrides])
-        container = OmegaConf.to_container(composed, resolve=True)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(_explain(error, choice, overrides)) from None
-    return dict(container)
-
-
-def _explain(error: Exception, choice: list[str], overrides: Sequence[str]) -> str:
-    """One sentence for what Hydra refuses: which override, which key, which keys are near."""
-    from hydra import compose as hydra_compose
-    from omegaconf import DictConfig, OmegaConf
-
-    known = hydra_compose("config", overrides=choice)
-    for override in overrides:
-        key = override.split("=", 1)[0].lstrip("+~")
-        parent, _, leaf = key.rpartition(".")
-        siblings = OmegaConf.select(known, parent) if parent else known
-        if not isinstance(siblings, DictConfig):
-            where = " and ".join(choice[:2]).replace(WHOLE, "")
-            return f"override '{override}': {where} have no '{parent}'; {nearest(parent, map(str, known))}"
-        if leaf not in siblings:
-            return f"override '{override}': unknown key '{leaf}'; {nearest(leaf, map(str, siblings))}"
-    first = str(error).strip().splitlines()[0]
-    return f"overrides {' '.join(overrides)}: {first}; quote values that hold spaces or brackets"
