@@ -213,7 +213,7 @@ class Record:
     Attributes:
         title, role, licence, pretraining_overlap: of the encoder's card, for the reports.
         rows: title by name of the rows it was asked for: its encoder's own, a family's, or both.
-        variant: what an experiment changed about the row, in its words; empty where the row was also asked for as it is.
+        variant: what an experiment changed about the row, in its words; empty where it was also asked for as it is.
         experiments: the experiments that asked for it.
         ranked: False for random weights, three or more filled bands, or an unranked protocol.
         flags: what a reader of the number must know, a sentence each.

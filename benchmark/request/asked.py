@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmark.records import Membership
 from benchmark.request import configuration, experiments
 from benchmark.request.configuration import Part, Request
-from benchmark.request.experiments import Combination, Experiment, Grid
+from benchmark.request.experiments import Combination, Experiment
 from encoders.errors import UserError
 
 DEMO = (

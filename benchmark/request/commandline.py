@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-
 LISTED = ("encoders", "families", "fusions", "datasets", "probes", "protocols", "experiments")
 """What `list` can show."""
 

@@ -32,7 +32,7 @@ def composed(encoder: str, others: Sequence[str], overrides: Sequence[str]) -> d
 
 
 def set_all(plain: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
-    """A copy of composed plain data with keys set to values: `key=value` in Hydra's notation, `+key=value` for a new key.
+    """A copy of composed plain data with keys set: `key=value` in Hydra's notation, `+key=value` for a new key.
 
     Raises:
         UserError: a key that isn't there, or a value that can't be read.
@@ -89,7 +89,7 @@ def _composed(root: str, card: str, others: tuple[str, ...], overrides: tuple[st
     with _hydra(root):
         try:
             found = hydra_compose("config", overrides=[*choice, *overrides])
-            return dict(OmegaConf.to_container(found, resolve=True))  # type: ignore[arg-type]
+            return dict(OmegaConf.to_container(found, resolve=True))
         except (HydraException, OmegaConfBaseException) as error:
             raise UserError(_explain(error, choice, overrides)) from None
 

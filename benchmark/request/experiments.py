@@ -123,7 +123,7 @@ class Experiment:
             places = {label: place for place, label in enumerate(known)}
             crossed.append([(AxisPoint(axis, one, places[one], known[one].value), known[one]) for one in chosen])
         for combination in itertools.product(*crossed):
-            draws = [[(one,) for one in point.draws] or [()] for _, point in combination]
+            draws: list[list[tuple[str, ...]]] = [[(one,) for one in at.draws] or [()] for _, at in combination]
             for drawn in itertools.product(*draws):
                 yield Combination(
                     tuple(at for at, _ in combination),
