@@ -52,6 +52,7 @@ def _user_message(error: Exception) -> str | None:
 def _run(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
+    from benchmark.flops import devices
     from benchmark.grid import dry_run, sweep
     from benchmark.grid.cells import all_cells
     from benchmark.request import asked
@@ -60,7 +61,8 @@ def _run(options: argparse.Namespace) -> int:
     cells = all_cells(requests)
     places = replace(_places(options), tracker=requests[0].tracker)
     if options.dry_run:
-        print("\n".join(dry_run.lines(cells, places, requests[0].executor)))
+        on = devices.load(options.on) if options.on else None
+        print("\n".join(dry_run.lines(cells, places, requests[0].executor, on)))
         return 0
     results = sweep.sweep(cells, places, requests[0].executor)
     finished = [result for result in results if result.outcome in ("done", "skipped")]

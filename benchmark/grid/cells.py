@@ -54,9 +54,16 @@ class Cell:
     @property
     def title(self) -> str:
         """The cell in a few words."""
+        return self._titled(f" [{self.told}]" if self.told else "")
+
+    @property
+    def plain_title(self) -> str:
+        """The same, whatever an experiment tells it by."""
+        return self._titled("")
+
+    def _titled(self, told: str) -> str:
         fused = "" if self.fusion.name == "none" else f"-{self.fusion.name}"
         stands_for = "" if self.row == self.card.name else f" ({self.card.name})"
-        told = f" [{self.told}]" if self.told else ""
         return f"{self.row}{fused}{stands_for}{told} / {self.dataset.name} / {self.probe.name}"
 
     @property

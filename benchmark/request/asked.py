@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmark.records import Membership
-from benchmark.request import configuration, experiments
+from benchmark.request import commandline, configuration, experiments
 from benchmark.request.configuration import Part, Request
 from benchmark.request.experiments import Combination, Experiment
 from encoders.errors import UserError
@@ -31,6 +31,8 @@ def requests(options: argparse.Namespace) -> list[Request]:
     Raises:
         UserError: nothing is asked for, or as `configuration.compose`.
     """
+    if options.on and not options.dry_run:
+        raise UserError(f"--on {options.on} counts hours and runs nothing; add --dry-run, or leave it out")
     if options.experiment:
         if options.demo:
             raise UserError("--demo and --experiment are two things to run; give one")
@@ -117,6 +119,13 @@ def _of_experiment(experiment: Experiment, name: str, options: argparse.Namespac
             found = _composed(options, asked, combination.overrides) if combination.overrides else plain
             track = f"{grid.bands} bands" if len(tracks) > 1 and not options.bands else ""
             yield replace(found, part=_part(experiment, name, combination, plain, track))
+
+
+def of_all_experiments() -> Iterator[Request]:
+    """What every experiment of the project asks for, as its file says."""
+    for name in experiments.names():
+        _, options = commandline.parse(["--experiment", name])
+        yield from _of_experiment(experiments.load(name), name, options)
 
 
 def _part(experiment: Experiment, name: str, combination: Combination, plain: Request, track: str) -> Part:
