@@ -16,7 +16,7 @@ class Absence:
     """A cell without a record, and why.
 
     Attributes:
-        cell: row, fusion, dataset, probe, protocol hash, bands, band names and partition.
+        cell: row with its variant, fusion, dataset, probe, protocol hash, bands, band names and partition.
     """
 
     cell: tuple[str, ...]
@@ -80,6 +80,7 @@ def _absences(folder: Path) -> Iterator[Absence]:
             continue
         fusion, dataset, probe, protocol, settings = (dict(part) for part in parts)  # type: ignore[call-overload]
         tracks = [settings.get(name) for name in ("bands", "band_names", "partition")]
-        named = [config.get("row"), fusion.get("name"), dataset.get("name"), probe.get("name"), hash_of(protocol)]
+        row = " ".join(filter(None, (str(config.get("row")), str(config.get("variant", "")))))
+        named = [row, fusion.get("name"), dataset.get("name"), probe.get("name"), hash_of(protocol)]
         kind: Literal["failed", "impossible"] = "impossible" if failure.type == failures.IMPOSSIBLE else "failed"
         yield Absence(tuple(str(part) for part in [*named, *tracks]), kind, failure.message)
