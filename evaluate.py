@@ -231,7 +231,7 @@ def _write_reports(output: str, folders: Sequence[str], draws: bool = False) -> 
     from pathlib import Path
 
     from benchmark.records import RecordStore
-    from reports import console, derived, leaderboard, page
+    from reports import console, derived, experiments, leaderboard, page
     from reports.merging import merge
     from reports.tables import tables
 
@@ -246,6 +246,7 @@ def _write_reports(output: str, folders: Sequence[str], draws: bool = False) -> 
 
             figures.write(merged, found, Path(output))
     console.print_tables(derived.main(found))
+    console.print_sheets(experiments.sheets(experiments.shown(merged.records)))
     return merged.records
 
 

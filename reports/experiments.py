@@ -134,7 +134,7 @@ def _pivot(one: Shown) -> Sheet:
         body=tuple(body),
         lines=(
             f"Columns: {one.columns}. Percent of each dataset's headline metric with its interval; of several draws, "
-            "mean ± deviation. On images, what is unfused is a linear probe; all else is a trained decoder. Not ranked.",
+            "mean ± deviation. On images, what is unfused is a linear probe; all else a trained decoder. Not ranked.",
         ),
     )
 
