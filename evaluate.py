@@ -53,15 +53,17 @@ def _user_message(error: Exception) -> str | None:
 def _run(options: argparse.Namespace) -> int:
     from dataclasses import replace
 
+    from benchmark.flops import devices
     from benchmark.grid import dry_run, sweep
-    from benchmark.grid.cells import cells as cells_of
+    from benchmark.grid.cells import all_cells
     from benchmark.request import asked
 
     requests = asked.requests(options)
-    cells = [cell for request in requests for cell in cells_of(request)]
+    cells = all_cells(requests)
     places = replace(_places(options), tracker=requests[0].tracker)
     if options.dry_run:
-        print("\n".join(dry_run.lines(cells, places, requests[0].executor)))
+        on = devices.load(options.on) if options.on else None
+        print("\n".join(dry_run.lines(cells, places, requests[0].executor, on)))
         return 0
     results = sweep.sweep(cells, places, requests[0].executor)
     finished = [result for result in results if result.outcome in ("done", "skipped")]
@@ -231,7 +233,7 @@ def _write_reports(output: str, folders: Sequence[str], draws: bool = False) -> 
     from pathlib import Path
 
     from benchmark.records import RecordStore
-    from reports import console, derived, leaderboard, page
+    from reports import console, derived, experiments, leaderboard, page
     from reports.merging import merge
     from reports.tables import tables
 
@@ -246,6 +248,7 @@ def _write_reports(output: str, folders: Sequence[str], draws: bool = False) -> 
 
             figures.write(merged, found, Path(output))
     console.print_tables(derived.main(found))
+    console.print_sheets(experiments.sheets(experiments.shown(merged.records)))
     return merged.records
 
 

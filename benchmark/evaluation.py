@@ -132,7 +132,7 @@ def _write(
             key=run.key,
             run=run,
             title=cell.card.title,
-            rows=store.rows(run.key) | {cell.row: cell.row_title},
+            rows={cell.row: cell.row_title},
             role=cell.card.role,
             licence=cell.card.licence,
             pretraining_overlap=cell.card.pretraining_overlap,
@@ -144,7 +144,12 @@ def _write(
             predictions_sha256=hashlib.sha256(found.predictions).hexdigest(),
             cost=replace(cost, trained_parameters=found.fitted.trained_parameters),
             provenance=provenance(device, asdict(cell)),
+            variant=cell.variant,
+            experiments=cell.experiments,
         )
+        if store.has(run.key):
+            known = store.read(run.key)
+            record = record.also(known.rows, known.variant, known.experiments)
         if found.pictures:
             files.write(files.fuser_path(places.output, run.key), found.pictures)
         store.write(record, found.predictions)

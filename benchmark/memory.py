@@ -1,7 +1,7 @@
 """Running out of memory: recognised whoever reports it, answered by doing half as much at once."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from encoders.errors import UserError
@@ -19,7 +19,8 @@ SIGNS = (
 )
 """In messages of PyTorch's allocators (CUDA, CPU), C++'s, cuBLAS and cuDNN, oneDNN: all come as RuntimeError."""
 
-
+BYTES_A_PARAMETER = 20
+"""Of a decoder in training: float32 weights, gradient, AdamW's two moments and the best epoch's weights."""
 REMEDY = "free some memory, run fewer workers, or choose another --device"
 
 
@@ -34,6 +35,18 @@ def sentence(error: BaseException) -> str:
     """What an error of memory says, in one sentence."""
     said = " ".join(str(error).split()).split(". ")
     return next((one for one in said if any(sign in one for sign in SIGNS)), said[0]).rstrip(".") or "MemoryError"
+
+
+def packed(needed: Sequence[int], budget: int) -> Iterator[range]:
+    """Positions of things, in their order, as many at a time as a budget of bytes holds, at least one."""
+    first = taken = 0
+    for position, one in enumerate(needed):
+        if position > first and taken + one > budget:
+            yield range(first, position)
+            first, taken = position, 0
+        taken += one
+    if needed:
+        yield range(first, len(needed))
 
 
 class Portions:

@@ -7,7 +7,7 @@ its predictions beside it, and validated whenever it is read; reports see nothin
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -169,12 +169,52 @@ class Provenance:
 
 @strict
 @dataclass(frozen=True)
+class AxisPoint:
+    """Where a run lies on one axis of an experiment.
+
+    Attributes:
+        place: of the point on its axis, from 0, for the order of a table.
+        value: where that is a number.
+    """
+
+    axis: str
+    label: str
+    place: int
+    value: float | None = None
+
+
+@strict
+@dataclass(frozen=True)
+class Membership:
+    """The part a run has in an experiment (`configs/experiment/`); never part of its identity.
+
+    Attributes:
+        experiment, title, columns: its name and title, and what its table has for columns: `datasets`, `fusers` or one
+            of its axes.
+        row: which of the record's rows was asked for.
+        points: one an axis, in their order.
+        shared: what tells the experiment's tables apart, as it is before a point changes it: protocol and its hash,
+            bands, band names, partition.
+    """
+
+    experiment: str
+    title: str
+    columns: str
+    row: str
+    points: tuple[AxisPoint, ...]
+    shared: dict[str, str]
+
+
+@strict
+@dataclass(frozen=True)
 class Record:
     """Run + scores + predictions + cost + provenance.
 
     Attributes:
         title, role, licence, pretraining_overlap: of the encoder's card, for the reports.
         rows: title by name of the rows it was asked for: its encoder's own, a family's, or both.
+        variant: what an experiment changed about the row, in its words; empty where it was also asked for as it is.
+        experiments: the experiments that asked for it.
         ranked: False for random weights, three or more filled bands, or an unranked protocol.
         flags: what a reader of the number must know, a sentence each.
         predictions_sha256: of `predictions/<key>.npz` beside.
@@ -195,7 +235,18 @@ class Record:
     predictions_sha256: str
     cost: Cost
     provenance: Provenance
+    variant: str = ""
+    experiments: tuple[Membership, ...] = ()
     schema: int = field(default=SCHEMA)
+
+    def also(self, rows: Mapping[str, str], variant: str, experiments: Iterable[Membership]) -> "Record":
+        """The record, asked for once more: as these rows too, and in these experiments. Its identity stays."""
+        return replace(
+            self,
+            rows=dict(rows) | self.rows,
+            variant=self.variant if variant else "",
+            experiments=(*self.experiments, *(one for one in experiments if one not in self.experiments)),
+        )
 
     def light(self) -> "Record":
         """The record without what takes most of its memory and no table shows."""
@@ -256,21 +307,18 @@ class RecordStore:
             write_atomically(self.predictions_path(record.key), predictions)
             return write_atomically(self.path(record.key), to_json(record))
 
-    def rows(self, key: str) -> dict[str, str]:
-        """The rows that the record of a run stands in; empty where there is no whole record."""
-        return self.read(key).rows if self.has(key) else {}
-
-    def add_row(self, key: str, name: str, title: str) -> None:
-        """Let a record that is there stand in one more row; nothing else in it changes.
+    def ask(self, key: str, rows: Mapping[str, str], variant: str, experiments: Iterable[Membership]) -> None:
+        """Let a record that is there stand where it is asked for once more (`Record.also`).
 
         Raises:
             UserError: as `read`.
         """
-        if name in self.read(key).rows:
+        wanted = tuple(experiments)
+        record = self.read(key)
+        if record.also(rows, variant, wanted) == record:
             return
         with self.alone():
-            record = self.read(key)
-            write_atomically(self.path(key), to_json(replace(record, rows=record.rows | {name: title})))
+            write_atomically(self.path(key), to_json(self.read(key).also(rows, variant, wanted)))
 
     def read(self, key: str) -> Record:
         """Read and validate one record; raises as `read_record`."""

@@ -8,6 +8,7 @@ Importing this package loads no deep-learning framework; building an encoder doe
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,7 @@ LIBRARIES = ("timm:", "torchgeo:")
 
 def built_in() -> list[str]:
     """The encoders of this project, one YAML each in `configs/encoder/`."""
-    return sorted(path.stem for path in (configs.ROOT / "encoder").glob("*.yaml"))
+    return list(_built_in())
 
 
 def names() -> list[str]:
@@ -73,12 +74,23 @@ def card(name: str) -> EncoderCard:
         if own.name in names():
             raise UserError(f"{name}: 'name' is {own.name}, which is another encoder's; give yours a name of its own")
         return own
-    path = configs.ROOT / "encoder" / f"{name}.yaml"
-    if name in built_in():
-        return validate(EncoderCard, configs.load(path), f"configs/encoder/{path.name}")
+    if name in _built_in():
+        return _built_in_card(name)
     if name in elsewhere.installed():
         return elsewhere.installed_card(name)
     raise UserError(f"no encoder '{name}'; {nearest(name, names())}")
+
+
+@cache
+def _built_in() -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in (configs.ROOT / "encoder").glob("*.yaml")))
+
+
+@cache
+def _built_in_card(name: str) -> EncoderCard:
+    return validate(
+        EncoderCard, configs.load(configs.ROOT / "encoder" / f"{name}.yaml"), f"configs/encoder/{name}.yaml"
+    )
 
 
 def input_spec(name: str) -> InputSpec:

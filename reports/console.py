@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from benchmark.records import Record
-from reports.sheet import MISSING, aggregate, shown
+from reports.sheet import MISSING, Ink, Sheet, aggregate, shown
 from reports.table import NOT_RANKED, Row, Table, letter
 from reports.tables import tables
 
@@ -30,6 +30,32 @@ def print_tables(found: Iterable[Table], console: Console | None = None) -> None
         console.print(_leaderboard(table))
         for line in _footnotes(table):
             console.print(Text(line, style="dim"))
+
+
+def print_sheets(found: Iterable[Sheet], console: Console | None = None) -> None:
+    """Print tables that stand beside the leaderboards: the title, a heading a section, the sentences below."""
+    console = console or _console()
+    for sheet in found:
+        console.print(Text(sheet.title, style="bold"))
+        grid = RichTable(box=SIMPLE)
+        for number, name in enumerate(sheet.head):
+            grid.add_column(Text(name.text), justify="left" if number < sheet.labels else "right")
+        for section, rows in sheet.body:
+            if section:
+                grid.add_section()
+                grid.add_row(Text(section, style="italic"))
+            for row in rows:
+                grid.add_row(*map(_printed, row))
+        console.print(grid)
+        for line in sheet.lines:
+            console.print(Text(line, style="dim"))
+
+
+def _printed(ink: Ink) -> Text:
+    style = {"best": "bold", "second": "underline"}.get(ink.style, "")
+    notes = f" {ink.notes}" if ink.notes else ""
+    interval = f" [{ink.interval[0]:.1f}, {ink.interval[1]:.1f}]" if ink.interval else ""
+    return Text.assemble(Text(ink.text, style=style), (notes + interval, "dim"))
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], console: Console | None = None) -> None:

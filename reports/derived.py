@@ -80,13 +80,14 @@ def ablations(tables: Sequence[Table]) -> list[Table]:
         fusers: dict[str, set[str]] = defaultdict(set)
         for row in table.rows:
             fusers[row.title].add(row.fusion)
-        rows = [_unmarked(row) for row in table.rows if len(fusers[row.title]) > 1 and not row.random]
+        rows = [unmarked(row) for row in table.rows if len(fusers[row.title]) > 1 and not row.random]
         if rows:
             found.append(finished(replace(table, rows=tuple(rows), ranks_within="encoder")))
     return found
 
 
-def _unmarked(row: Row) -> Row:
+def unmarked(row: Row) -> Row:
+    """A row without what was said of it among others."""
     cells = {name: replace(cell, mark="", tied=False, ranks=None) for name, cell in row.cells.items()}
     return replace(row, cells=cells, aggregates={})
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmark.atomic import write_atomically
 from benchmark.records import Record
 from encoders.errors import UserError
-from reports import geobench, latex, markdown, spreadsheets
+from reports import experiments, geobench, latex, markdown, spreadsheets
 from reports.derived import ablations, curves, differences, main
 from reports.other_sheets import of_costs, of_curves, of_differences
 from reports.sheet import Sheet, of_table
@@ -20,12 +20,14 @@ from reports.table import Table
 from reports.tables import tables
 
 
-def sheets(found: Sequence[Table]) -> list[Sheet]:
-    """Everything that is printed: leaderboards, ablations, costs, label fractions, stored band names."""
+def sheets(found: Sequence[Table], records: Iterable[Record] = ()) -> list[Sheet]:
+    """Everything that is printed: leaderboards, ablations, experiments, costs, label fractions, stored band names."""
     printed = main(found)
     boards = [of_table(table, number) for number, table in enumerate(printed, start=1)]
     ablated = [of_table(table, number) for number, table in enumerate(ablations(found), start=1)]
-    return [*boards, *ablated, *of_costs(printed), *of_curves(curves(found)), *of_differences(differences(found))]
+    asked = experiments.sheets(experiments.shown(records))
+    beside = [*of_costs(printed), *of_curves(curves(found)), *of_differences(differences(found))]
+    return [*boards, *ablated, *asked, *beside]
 
 
 def write(records: Iterable[Record], folder: Path, made: Sequence[Table] | None = None) -> list[Path]:
@@ -44,7 +46,7 @@ def write(records: Iterable[Record], folder: Path, made: Sequence[Table] | None 
     if not given:
         raise UserError(f"{folder}: holds no records yet; make some: uv run evaluate.py --demo --output {folder}")
     found = tables(given) if made is None else made
-    printed = sheets(found)
+    printed = sheets(found, given)
     contents = {
         "leaderboard.csv": spreadsheets.csv(spreadsheets.tidy(given)),
         "leaderboard_wide.csv": spreadsheets.csv(spreadsheets.wide(found)),

@@ -15,9 +15,8 @@ from benchmark.scoring import ranking
 from benchmark.scoring.ranking import FEWEST_GROUPS
 from benchmark.scoring.statistics import percentiles
 from reports import paper
-from reports.table import SECTIONS, Aggregate, Array, Cell, PairedTest, Row, block_of
+from reports.table import SECTIONS, Aggregate, Array, Cell, PairedTest, Row, Within, block_of
 
-Within = Literal["fusion", "encoder"]
 MEAN_RANK, IMPROVEMENT, IQM = "mean rank", "P(>next)", "nIQM"
 MEANINGS = {
     MEAN_RANK: "mean over datasets of the rank among the models there, 1 the best",
@@ -202,8 +201,8 @@ def ordered(rows: Sequence[Row], columns: Sequence[str], within: Within) -> list
 
 
 def _block_order(row: Row, within: Within) -> tuple[int, str]:
-    if within == "encoder":
-        return 0, row.title.lower()
+    if within != "fusion":
+        return 0, block_of(row, within).lower()
     return {"gw": 0, "none": 2}.get(row.fusion, 1), row.fusion
 
 

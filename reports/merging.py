@@ -1,7 +1,7 @@
 """Records of several results folders as one: copies of a record agree, or the error names both."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,7 @@ class Absence:
     """A cell without a record, and why.
 
     Attributes:
-        cell: row, fusion, dataset, probe, protocol hash, bands, band names and partition.
+        cell: row with its variant, fusion, dataset, probe, protocol hash, bands, band names and partition.
     """
 
     cell: tuple[str, ...]
@@ -55,7 +55,7 @@ def merge(folders: Sequence[Path]) -> Merged:
                 records[key], origins[key] = record.light(), folder
             else:
                 _check_agreement(record, folder, before, origins[key])
-                records[key] = replace(before, rows=before.rows | record.rows)
+                records[key] = before.also(record.rows, record.variant, record.experiments)
         absences += list(_absences(folder))
     return Merged([records[key] for key in sorted(records)], origins, absences)
 
@@ -80,6 +80,7 @@ def _absences(folder: Path) -> Iterator[Absence]:
             continue
         fusion, dataset, probe, protocol, settings = (dict(part) for part in parts)  # type: ignore[call-overload]
         tracks = [settings.get(name) for name in ("bands", "band_names", "partition")]
-        named = [config.get("row"), fusion.get("name"), dataset.get("name"), probe.get("name"), hash_of(protocol)]
+        row = " ".join(filter(None, (str(config.get("row")), str(config.get("variant", "")))))
+        named = [row, fusion.get("name"), dataset.get("name"), probe.get("name"), hash_of(protocol)]
         kind: Literal["failed", "impossible"] = "impossible" if failure.type == failures.IMPOSSIBLE else "failed"
         yield Absence(tuple(str(part) for part in [*named, *tracks]), kind, failure.message)

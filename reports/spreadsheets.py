@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmark.records import Record
+from benchmark.records import Membership, Record
 from reports.table import Row, Table
 from reports.tables import has_random_weights
 
@@ -94,6 +94,8 @@ def _tidy_row(record: Record) -> dict[str, Any]:
         "title": record.title,
         "encoder": run.encoder,
         "rows": " ".join(sorted(record.rows)),
+        "variant": record.variant,
+        "experiments": "; ".join(dict.fromkeys(f"{one.experiment}{_points(one)}" for one in record.experiments)),
         "role": record.role,
         "licence": record.licence,
         "pretraining_overlap": run.dataset in record.pretraining_overlap,
@@ -138,6 +140,11 @@ def _tidy_row(record: Record) -> dict[str, Any]:
         "created": record.provenance.created,
         "key": record.key,
     }
+
+
+def _points(one: Membership) -> str:
+    labels = ", ".join(f"{point.axis} {point.label}" for point in one.points)
+    return f" ({labels})" if labels else ""
 
 
 def _weights(record: Record) -> str:

@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from reports import paper
 
-Section = Literal["models", "controls", "floors", "not ranked"]
-SECTIONS: tuple[Section, ...] = ("models", "controls", "floors", "not ranked")
+Section = Literal["models", "variants", "controls", "floors", "not ranked"]
+SECTIONS: tuple[Section, ...] = ("models", "variants", "controls", "floors", "not ranked")
+Within = Literal["fusion", "encoder", "experiment"]
 
 NOT_RANKED = (
     "not ranked: random weights, three or more filled bands, input other than the protocol says, a label fraction, "
@@ -132,6 +133,7 @@ class Row:
         cells, missing: by column; every column is in one of them.
         aggregates: by name, see `Table.aggregates`.
         licence: of its encoders' weights; several where they differ.
+        variant: what an experiment changed about it; empty for the row as it is.
         overlap: columns whose imagery its pre-training data may hold.
     """
 
@@ -146,6 +148,7 @@ class Row:
     efficiency: Efficiency | None = None
     licence: str = ""
     overlap: tuple[str, ...] = ()
+    variant: str = ""
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,8 @@ class Table:
         methods: how the intervals were made.
         aggregates: what rows have of them, in order: name and what it means.
         tests: every paired test made, for the record.
-        ranks_within: what competes: the rows of one fuser, or (ablation) of one encoder.
+        ranks_within: what competes: the rows of one fuser, (ablation) of one encoder's title, or (experiment) all that
+            was made of one encoder.
     """
 
     settings: dict[str, str]
@@ -189,7 +193,7 @@ class Table:
     methods: tuple[str, ...]
     aggregates: dict[str, str] = field(default_factory=dict)
     tests: tuple[PairedTest, ...] = ()
-    ranks_within: Literal["fusion", "encoder"] = "fusion"
+    ranks_within: Within = "fusion"
 
     @property
     def title(self) -> str:
@@ -225,6 +229,8 @@ class Table:
         cells = [cell for row in self.rows for cell in row.cells.values()]
         if len([name for name in self.sections if name.startswith("models")]) > 1:
             lines.append(f"Ranked within one {'fuser' if self.ranks_within == 'fusion' else 'encoder'}.")
+        if any(row.section == "variants" for row in self.rows):
+            lines.append("Variants: rows that an experiment changed; they compete in its own table.")
         if any(cell.tied for cell in cells):
             lines.append(f"{TIED}.")
         lines += [f"Interval: {method}." for method in self.methods]
@@ -250,10 +256,10 @@ class Table:
         return any(not cell.ranked for row in self.rows for cell in row.cells.values())
 
 
-def block_of(row: Row, ranks_within: Literal["fusion", "encoder"]) -> str:
+def block_of(row: Row, ranks_within: Within) -> str:
     """What a model's row competes within, in a few words."""
-    if ranks_within == "encoder":
-        return row.title
+    if ranks_within != "fusion":
+        return row.title if ranks_within == "encoder" else row.encoder
     return paper.FUSERS.get(row.fusion, row.fusion)
 
 

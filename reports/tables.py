@@ -50,8 +50,9 @@ def tables(records: Iterable[Record], absences: Iterable[Absence] = ()) -> list[
 
 
 def _by_row(record: Record) -> list[Record]:
-    """The record once for each row that it stands in, titled as the row is."""
-    return [replace(record, title=title, rows={name: title}) for name, title in sorted(record.rows.items())]
+    """The record once for each row that it stands in, titled as the row is, with what an experiment changed of it."""
+    told = f" ({record.variant})" if record.variant else ""
+    return [replace(record, title=title + told, rows={name: title}) for name, title in sorted(record.rows.items())]
 
 
 def _name(record: Record) -> str:
@@ -119,8 +120,9 @@ def _explained(
 ) -> Row:
     """The row with a reason for each cell it lacks."""
     shared = [settings[name] for name in ("probe", "protocol_hash", "bands", "band_names", "partition")]
+    name = " ".join(filter(None, (row.encoder, row.variant)))
     missing = {
-        column: reasons.get((row.encoder, row.fusion, record.run.dataset, *shared), Missing("not run"))
+        column: reasons.get((name, row.fusion, record.run.dataset, *shared), Missing("not run"))
         for column, record in columns.items()
         if column not in row.cells
     }
@@ -143,7 +145,8 @@ def _row_groups(records: list[Record], columns: dict[str, str]) -> list[list[Rec
     """Records by row: never two configurations in one cell, seeds apart."""
     rows: dict[object, list[Record]] = defaultdict(list)
     for record in records:
-        rows[_name(record), *(_hashable(getattr(record.run, field)) for field in _fields(record)[0])].append(record)
+        own = (_hashable(getattr(record.run, field)) for field in _fields(record)[0])
+        rows[_name(record), record.variant, *own].append(record)
     return [group for row in rows.values() for group in _split(row, columns)]
 
 
@@ -208,6 +211,7 @@ def _row(title: str, group: list[Record], columns: dict[str, str], notes: tuple[
         efficiency=efficiency([found[0] for found in by_column.values()]),
         licence=", ".join(sorted({record.licence for record in group})),
         overlap=tuple(column for column, (one, *_) in by_column.items() if one.run.dataset in one.pretraining_overlap),
+        variant=first.variant,
     )
 
 
@@ -231,6 +235,8 @@ def _section(record: Record, random: bool, cells: dict[str, Cell]) -> Section:
         return "floors"
     if random or not any(cell.ranked for cell in cells.values()):
         return "not ranked"
+    if record.variant:
+        return "variants"
     return "controls" if record.role == "control" else "models"
 
 

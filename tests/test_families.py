@@ -160,12 +160,11 @@ def test_two_checkpoints_of_a_family_on_one_dataset_are_two_rows_and_say_which()
 
 def test_a_record_is_put_in_one_more_row_and_nothing_else_of_it_changes(tmp_path: Path) -> None:
     store, record = RecordStore(tmp_path), make_record()
-    assert store.rows(record.key) == {}
     store.write(record, PREDICTIONS)
     before = store.path(record.key).stat().st_mtime_ns
-    store.add_row(record.key, record.run.encoder, record.title)
+    store.ask(record.key, {record.run.encoder: record.title}, "", ())
     assert store.path(record.key).stat().st_mtime_ns == before
-    store.add_row(record.key, "family", "Family")
+    store.ask(record.key, {"family": "Family"}, "", ())
     again = store.read(record.key)
     assert again.rows == record.rows | {"family": "Family"}
     assert (again.run, again.score, again.title) == (record.run, record.score, record.title)

@@ -17,7 +17,7 @@ from benchmark.grid.planning import Planner
 from benchmark.grid.sweep import sweep
 from benchmark.places import Places
 from benchmark.records import RecordStore
-from benchmark.request import configuration
+from benchmark.request import composing, configuration
 
 
 def request(
@@ -56,7 +56,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, owner: object, name: str) -> list[o
 
 
 def test_each_question_of_a_large_grid_is_asked_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    composed = counted(monkeypatch, configuration, "_composed")
+    composed = counted(monkeypatch, composing, "composed")
     cards, profiles = counted(monkeypatch, encoders, "card"), counted(monkeypatch, planning, "inputs_of")
     fed, folders = counted(monkeypatch, inputs, "plan"), counted(monkeypatch, planning.ingest, "source_folder")
     names = encoders.built_in()

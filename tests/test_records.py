@@ -177,7 +177,7 @@ def test_whoever_writes_a_record_waits_for_who_is_at_it(store):
         key = make_record(0.9).key
         waiting = [
             threading.Thread(target=store.write, args=(make_record(0.5), PREDICTIONS)),
-            threading.Thread(target=store.add_row, args=(key, "family", "A family")),
+            threading.Thread(target=store.ask, args=(key, {"family": "A family"}, "", ())),
         ]
         for thread in waiting:
             thread.start()

@@ -7,7 +7,7 @@ import yaml
 import configs
 import encoders
 from benchmark.data import datasets, families, matrix
-from benchmark.request import configuration
+from benchmark.request import configuration, experiments
 from benchmark.request.rows import fusion_names
 
 Rows = tuple[list[str], list[list[str]]]
@@ -67,6 +67,15 @@ def list_fusions(_: str | None = None) -> Rows:
     return ["fusion", "what", "source"], [[fusion["name"], fusion["title"], fusion["source"]] for fusion in read]
 
 
+def list_experiments(_: str | None = None) -> Rows:
+    """Name, question, and hours on one H200 as counted."""
+    read = {name: experiments.load(name) for name in experiments.names()}
+    rows = [
+        [name, one.question, "?" if one.h200_hours is None else f"{one.h200_hours:g}"] for name, one in read.items()
+    ]
+    return ["experiment", "question", "H200 hours, counted"], rows
+
+
 LISTS: dict[str, Callable[[str | None], Rows]] = {
     "encoders": list_encoders,
     "families": list_families,
@@ -74,6 +83,7 @@ LISTS: dict[str, Callable[[str | None], Rows]] = {
     "datasets": list_datasets,
     "probes": list_probes,
     "protocols": list_protocols,
+    "experiments": list_experiments,
 }
 
 

@@ -6,6 +6,7 @@ reads. A dataset of one's own is described by a YAML file anywhere (`benchmark.d
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -231,7 +232,7 @@ class Dataset:
 
 def names() -> list[str]:
     """The datasets there are, classification first, as GEO-Bench orders its benchmarks."""
-    return sorted((path.stem for path in (configs.ROOT / "dataset").glob("*.yaml")), key=_order)
+    return list(_names())
 
 
 def dataset(name: str) -> Dataset:
@@ -244,9 +245,8 @@ def dataset(name: str) -> Dataset:
         from benchmark.data.own.description import describe
 
         return describe(Path(name))
-    path = configs.ROOT / "dataset" / f"{name}.yaml"
     if name in names():
-        return validate(Dataset, configs.load(path), f"configs/dataset/{path.name}")
+        return _described(name)
     for known in names():
         described = dataset(known)
         if name in described.aliases:
@@ -272,6 +272,16 @@ def select(choice: str) -> list[str]:
     if len(set(chosen)) < len(chosen):
         raise UserError(f"--dataset names {max(chosen, key=chosen.count)} twice; name each dataset once")
     return [one.given for one in described]
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    return tuple(sorted((path.stem for path in (configs.ROOT / "dataset").glob("*.yaml")), key=_order))
+
+
+@cache
+def _described(name: str) -> Dataset:
+    return validate(Dataset, configs.load(configs.ROOT / "dataset" / f"{name}.yaml"), f"configs/dataset/{name}.yaml")
 
 
 def _order(name: str) -> tuple[bool, str]:

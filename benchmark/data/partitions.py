@@ -45,6 +45,33 @@ class Partition:
     names: dict[str, tuple[str, ...]] | None = None
 
 
+MOST = 1000
+"""Images of valid or test in GEO-Bench's datasets, at most: its converters cut them off there."""
+_SHARE = re.compile(r"(?:stratified_)?(\d\.\d\d)(?:x_train|_draw\d)")
+
+
+def published_sizes(dataset: Dataset, partition: str) -> tuple[dict[str, int], bool]:
+    """Images by split as far as a plan needs them where there are no data, and whether any of them is a guess.
+
+    A split whose size isn't published is taken to be as large as GEO-Bench makes any, and no larger than train.
+
+    Raises:
+        UserError: not even the size of train is published.
+    """
+    train = dataset.splits.get("train")
+    if train is None:
+        raise UserError(f"{dataset.name}: how many images it has is not known; give its data with --data-root")
+    sizes = {name: dataset.splits.get(name) or min(MOST, train) for name in SPLITS}
+    share = _SHARE.fullmatch(partition)
+    if share:
+        # At least one of each class is drawn.
+        least = dataset.num_classes if dataset.task == "classification" else 1
+        sizes["train"] = max(round(float(share[1]) * train), least)
+    if partition.startswith("stratified"):
+        sizes["valid"] = min(sizes["valid"], sizes["train"])
+    return sizes, any(dataset.splits.get(name) is None for name in SPLITS)
+
+
 Pick = tuple[Stored, np.ndarray | None]
 """An ingested split and the rows taken from it; None for all, as they stand."""
 

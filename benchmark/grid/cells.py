@@ -3,22 +3,28 @@
 Nothing here imports a deep-learning framework, so a cell whose records exist is skipped at once.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from benchmark.data import ingest, inputs
 from benchmark.data.datasets import Dataset
 from benchmark.data.inputs import InputPlan
 from benchmark.places import Places
 from benchmark.protocol import Protocol
-from benchmark.records import FITTED, Run
+from benchmark.records import FITTED, Membership, Run
 from benchmark.request.configuration import Probe, Request, Settings, choices, load_probe
 from benchmark.request.rows import Fusion, fuser_options
 from encoders import LIBRARIES, built_in, card, checkpoints, elsewhere, inputs_of
 from encoders.errors import UserError, strict, validate
 from encoders.spec import EncoderCard, InputSpec
+
+SETTINGS = ("bands", "band_names", "missing_bands", "partition", "precision")
+"""The settings that make another cell; a cell that fails on one device and succeeds on another is the same cell."""
 
 
 @strict
@@ -28,6 +34,9 @@ class Cell:
 
     Attributes:
         row, row_title: of the encoder, or of the family that it stands for here.
+        told: what an experiment tells it by from its other cells, in a few words.
+        variant: what of that changes the row itself; see `Record.variant`.
+        experiments: that it is part of.
     """
 
     card: EncoderCard
@@ -38,18 +47,43 @@ class Cell:
     settings: Settings
     row: str
     row_title: str
+    told: str = ""
+    variant: str = ""
+    experiments: tuple[Membership, ...] = ()
 
     @property
     def title(self) -> str:
         """The cell in a few words."""
+        return self._titled(f" [{self.told}]" if self.told else "")
+
+    @property
+    def plain_title(self) -> str:
+        """The same, whatever an experiment tells it by."""
+        return self._titled("")
+
+    def _titled(self, told: str) -> str:
         fused = "" if self.fusion.name == "none" else f"-{self.fusion.name}"
         stands_for = "" if self.row == self.card.name else f" ({self.card.name})"
-        return f"{self.row}{fused}{stands_for} / {self.dataset.name} / {self.probe.name}"
+        return f"{self.row}{fused}{stands_for}{told} / {self.dataset.name} / {self.probe.name}"
 
     @property
     def label(self) -> str:
-        """What tells the cells of a sweep apart."""
-        return f"{self.title} / {self.protocol.name}"
+        """What tells the cells of a sweep apart: equal for a row whose runs would be the same."""
+        return f"{self.row} {self.digits}"
+
+    @cached_property
+    def digits(self) -> str:
+        """Eight hexadecimal digits of what makes its runs, as far as that is known before data are opened."""
+        card, dataset = self.card, self.dataset
+        identity = {
+            "card": [card.adapter, card.name, card.version, card.options, card.image_size, card.inputs],
+            "dataset": [dataset.name, dataset.metric, dataset.product_level, asdict(dataset.groups)],
+            "fusion": [self.fusion.name, self.fusion.options],
+            "probe": self.probe.name,
+            "protocol": self.protocol.hash,
+            "settings": [getattr(self.settings, name) for name in SETTINGS],
+        }
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
 
     @property
     def is_trained(self) -> bool:
@@ -108,10 +142,38 @@ def cells(request: Request) -> list[Cell]:
                 request.settings,
                 row.name,
                 row.title,
+                **_part(request, row.name),
             )
             for row in request.rows
         ]
     return found
+
+
+def _part(request: Request, row: str) -> dict[str, Any]:
+    part = request.part
+    if part is None:
+        return {}
+    experiments = (replace(part.membership, row=row),)
+    return {"told": part.told, "variant": part.variant, "experiments": experiments}
+
+
+def all_cells(requests: Iterable[Request]) -> list[Cell]:
+    """The cells of several grids, each once: one that several ask for stands wherever they say.
+
+    Raises:
+        UserError: as `cells`.
+    """
+    found: dict[str, Cell] = {}
+    for cell in (one for request in requests for one in cells(request)):
+        known = found.get(cell.label)
+        found[cell.label] = cell if known is None else _both(known, cell)
+    return list(found.values())
+
+
+def _both(known: Cell, again: Cell) -> Cell:
+    experiments = tuple(one for one in again.experiments if one not in known.experiments)
+    variant = known.variant if again.variant else ""
+    return replace(known, variant=variant, experiments=(*known.experiments, *experiments))
 
 
 def rebuild(config: object, where: str, own: EncoderCard | None = None) -> Cell:

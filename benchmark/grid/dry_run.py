@@ -3,12 +3,16 @@
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from benchmark.flops.devices import Device
 from benchmark.grid import rates
 from benchmark.grid.cells import Cell
+from benchmark.grid.counted import Taken
 from benchmark.grid.estimates import Estimate, Estimator, device_of
 from benchmark.grid.planning import Planned, Planner
+from benchmark.grid.prediction import Prediction, predict
 from benchmark.grid.rates import Rates
 from benchmark.places import Places
 from benchmark.request.executor_options import Options
@@ -16,22 +20,37 @@ from benchmark.request.executor_options import Options
 UNKNOWN = "unknown"
 
 
-def lines(cells: Sequence[Cell], places: Places, executor: Options) -> list[str]:
-    """What a sweep over cells would do, without doing any of it."""
+def lines(cells: Sequence[Cell], places: Places, executor: Options, on: Device | None = None) -> list[str]:
+    """What a sweep over cells would do, without doing any of it.
+
+    Args:
+        on: a device to count the hours for, in place of those measured on this one.
+    """
     planner = Planner(places)
     groups = planner.groups(cells)
     plan = [[planner.plan(cell) for cell in group] for group in groups]
-    measured = rates.read(places.output, device_of(executor, cells[0].settings.device))
+    measured = Rates() if on else rates.read(places.output, device_of(executor, cells[0].settings.device))
+    counted = predict(plan, planner, on) if on else None
     estimator = Estimator(planner, measured)
     found = [
         (one, estimator.estimate(one) if one.state in ("runs", "waits") else None) for group in plan for one in group
     ]
+    if counted:
+        found = [(one, _on_device(known, taken)) for (one, known), (_, taken) in zip(found, counted.cells, strict=True)]
     reasons = list(dict.fromkeys(one.why for one, _ in found if one.why))
+    trainings = sum(any(one.state == "runs" for one in group) for group in plan)
     return [
         *(_line(*one, reasons) for one in found),
         *(f"[{number}] {reason}" for number, reason in enumerate(reasons, start=1)),
-        *_summary(found, sum(any(one.state == "runs" for one in group) for group in plan), places, executor, measured),
+        *_summary(found, trainings, places, executor, measured, counted),
     ]
+
+
+def _on_device(estimate: Estimate | None, taken: Taken | None) -> Estimate | None:
+    """An estimate with seconds as counted."""
+    if estimate is None or taken is None:
+        return estimate
+    return replace(estimate, encode_seconds=taken.encode_seconds, train_seconds=taken.train_seconds)
 
 
 def _line(planned: Planned, estimate: Estimate | None, reasons: Sequence[str]) -> str:
@@ -52,7 +71,12 @@ def _takes(estimate: Estimate) -> str:
 
 
 def _summary(
-    found: Sequence[tuple[Planned, Estimate | None]], trainings: int, places: Places, executor: Options, measured: Rates
+    found: Sequence[tuple[Planned, Estimate | None]],
+    trainings: int,
+    places: Places,
+    executor: Options,
+    measured: Rates,
+    counted: Prediction | None,
 ) -> list[str]:
     states = Counter(planned.state for planned, _ in found)
     left = [estimate for planned, estimate in found if planned.state == "runs" and estimate]
@@ -61,13 +85,15 @@ def _summary(
         f"{states['impossible']} impossible, {states['waits']} wait for data or weights.",
     ]
     if not left:
-        return told
+        return [*told, *(counted.lines() if counted else [])]
     known_bytes = [one.bytes for one in left if one.bytes is not None]
     free = shutil.disk_usage(_existing(places.features_dir)).free
     told.append(
         f"Features to be written in {places.features_dir}: {size(sum(known_bytes))}{_part(known_bytes, left)}; "
         f"{size(free)} are free."
     )
+    if counted:
+        return [*told, *counted.lines()]
     known = [one.seconds for one in left if one.seconds is not None]
     if known:
         told.append(f"Time on {measured.device}: {_hours(sum(known), executor)}{_part(known, left)}.")

@@ -1,8 +1,6 @@
 """Error records: why a cell has no record, one JSON file a cell in `errors/`, gone once the cell succeeds."""
 
 import contextlib
-import hashlib
-import json
 import re
 import shlex
 import traceback
@@ -16,10 +14,6 @@ from benchmark.data.inputs import ImpossibleError
 from benchmark.grid.cells import Cell
 from benchmark.request.rows import Row
 from encoders.errors import UserError, explain, strict, to_json, validate_json
-
-SETTINGS = ("bands", "band_names", "missing_bands", "partition", "precision")
-"""The settings that make another cell; a cell that fails on one device and succeeds on another is the same cell."""
-
 
 IMPOSSIBLE = ImpossibleError.__name__
 
@@ -47,16 +41,7 @@ class Failure:
 
 def path_of(cell: Cell, output: Path) -> Path:
     """Where a cell's error record lies, or would lie: title, and digits of what tells it from cells of that title."""
-    identity = {
-        "card": [cell.card.adapter, cell.card.name, cell.card.version, cell.card.options],
-        "dataset": [cell.dataset.name, cell.dataset.metric, asdict(cell.dataset.groups)],
-        "fusion": [cell.fusion.name, cell.fusion.options],
-        "probe": cell.probe.name,
-        "protocol": cell.protocol.hash,
-        "settings": [getattr(cell.settings, name) for name in SETTINGS],
-    }
-    digits = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
-    return output / "errors" / f"{re.sub(r'[^A-Za-z0-9._]+', '-', cell.title)}-{digits}.json"
+    return output / "errors" / f"{re.sub(r'[^A-Za-z0-9._]+', '-', cell.title)}-{cell.digits}.json"
 
 
 def keep(cell: Cell, error: Exception, output: Path) -> Path:
@@ -115,7 +100,8 @@ def retry_command(options: Mapping[str, object], rows: Sequence[Row], failed: Se
     assert isinstance(overrides, list)
     if given["encoder"] and given["dataset"]:
         again = {(cell.row, cell.fusion.name) for cell in failed}
-        given["encoder"] = ",".join(row.given for row in rows if (row.name, row.fusion.name) in again)
+        names = (row.given for row in rows if (row.name, row.fusion.name) in again)
+        given["encoder"] = ",".join(dict.fromkeys(names))
         given["dataset"] = ",".join(dict.fromkeys(cell.dataset.given for cell in failed))
         given["fusion"] = None
     words = [(f"--{name.replace('_', '-')}", value) for name, value in given.items() if value not in (None, False)]

@@ -41,9 +41,9 @@ def failed(cell: Cell, error: Exception, places: Places) -> CellResult:
 
 
 def skipped(cell: Cell, runs: Sequence[Run], places: Places) -> CellResult:
-    """A cell whose records are there: they also stand for its row from now on."""
+    """A cell whose records are there: they also stand for its row and in its experiments from now on."""
     for run in runs:
-        RecordStore(places.output).add_row(run.key, cell.row, cell.row_title)
+        RecordStore(places.output).ask(run.key, {cell.row: cell.row_title}, cell.variant, cell.experiments)
     return _ended(cell, "skipped", places, "its record is there")
 
 

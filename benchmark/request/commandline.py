@@ -9,6 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+LISTED = ("encoders", "families", "fusions", "datasets", "probes", "protocols", "experiments")
+"""What `list` can show."""
+
 
 class UsageError(Exception):
     """An option argparse refuses, as one sentence."""
@@ -89,12 +92,14 @@ def _run_options(run: Parser) -> None:
     _grid_options(run)
     _place_options(run)
     run.add_argument("--demo", action="store_true", help="bundled real images, no weights or downloads needed")
+    run.add_argument("--experiment", metavar="NAME", help="grids that answer one question; see `list experiments`")
     run.add_argument("--executor", metavar="NAME", help="inline, local, slurm or ray (default: inline)")
     run.add_argument("--dry-run", action="store_true", help="say what would run, and do nothing")
+    run.add_argument("--on", metavar="DEVICE", help="with --dry-run: hours counted for a device, such as h200")
 
 
 def _list_options(listing: Parser) -> None:
-    listing.add_argument("what", choices=("encoders", "families", "fusions", "datasets", "probes", "protocols"))
+    listing.add_argument("what", choices=LISTED)
     listing.add_argument("--dataset", metavar="NAME", help="with encoders: what each would be fed on it")
 
 
@@ -198,7 +203,7 @@ class Command:
 
 COMMANDS = {
     "run": Command("evaluate encoders on datasets", _run_options),
-    "list": Command("the encoders, families, datasets, probes or protocols there are", _list_options),
+    "list": Command("the encoders, families, datasets, protocols or experiments there are", _list_options),
     "report": Command("rebuild every table from the records", _report_options),
     "doctor": Command("what is installed, found and missing, and what brings it", _place_options),
     "preview": Command("what an encoder is fed on a dataset, with the picture it sees", _preview_options),

@@ -14,6 +14,9 @@ from benchmark.data import datasets, families
 from benchmark.data.datasets import BandNames, Dataset
 from benchmark.data.inputs import Track, check_fills
 from benchmark.protocol import Protocol
+from benchmark.records import Membership
+from benchmark.request import composing
+from benchmark.request.composing import literal, set_all
 from benchmark.request.executor_options import Options as ExecutorOptions
 from benchmark.request.executor_options import parse as parse_executor
 from benchmark.request.rows import Fusion, Row, check_distinct, check_own_name, load_fusion, split
@@ -28,11 +31,6 @@ DEFAULT_PROBE = {"classification": "linear", "segmentation": "upernet"}
 Tier = Literal["maps", "stem", "none"]
 PROTOCOLS_OWN = ("band_names", "missing_bands")
 """Settings that are the protocol's where the user gives none."""
-MOST_TOLD = 200
-"""Characters of an override in a message."""
-WHOLE = "card:"
-"""What stands in Hydra's group before the name of an encoder, or of a dataset of the user's own; without it, that is a
-file in `configs/`."""
 T = TypeVar("T")
 
 
@@ -69,8 +67,27 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Part:
+    """The part a grid has in an experiment.
+
+    Attributes:
+        told: what tells its cells from those of the experiment's other grids, in a few words.
+        variant: what of that changes the rows themselves.
+        membership: of its records, but for their row.
+    """
+
+    told: str
+    variant: str
+    membership: Membership
+
+
+@dataclass(frozen=True)
 class Request:
-    """A grid of runs, composed and checked: every row (an encoder with a fuser) on every dataset."""
+    """A grid of runs, composed and checked: every row (an encoder with a fuser) on every dataset.
+
+    Attributes:
+        part: in an experiment; None where the grid was asked for by itself.
+    """
 
     settings: Settings
     protocol: Protocol
@@ -79,6 +96,7 @@ class Request:
     probe: Probe | None
     executor: ExecutorOptions
     tracker: TrackerOptions
+    part: "Part | None" = None
 
     def probe_for(self, dataset: Dataset) -> Probe:
         """The probe asked for, or the task's default.
@@ -125,6 +143,7 @@ def compose(
     overrides: Sequence[str],
     fusions: Sequence[str] = ("none",),
     executor: str = "inline",
+    point: Sequence[str] = (),
 ) -> Request:
     """Compose a request from options and Hydra overrides.
 
@@ -132,6 +151,7 @@ def compose(
         rows, fusions: as `benchmark.request.rows.split`.
         settings: values of `Settings` fields given as options.
         overrides: Hydra overrides; one into a group (`encoder.options.prompt=...`) applies to each choice of it.
+        point: `key=value` of keys that exist, set last: many points of a grid are composed from one whole.
 
     Raises:
         UserError: an unknown name, key or value; names the nearest.
@@ -141,40 +161,39 @@ def compose(
     _known("protocol", protocol, choices("protocol"))
     if probe is not None:
         _known("probe", probe, choices("probe"))
-    for override in overrides:
+    changes = (*overrides, *point)
+    for override in changes:
         _check_override(override)
         _check_family(override, [name for name, _ in named])
     chosen = datasets.select(dataset_choice)
-    options = [f"{key}={_literal(value)}" for key, value in settings.items()]
+    options = [f"{key}={literal(value)}" for key, value in settings.items()]
     fixed = [f"protocol={protocol}", f"executor={executor}", *([f"probe={probe}"] if probe else []), *options]
 
     def composed(encoder: str, dataset: str, fusion: str) -> dict[str, Any]:
-        chosen = [f"encoder={_in_group(encoder)}", f"dataset={_dataset_in_group(dataset)}", f"fusion={fusion}"]
-        return _composed([*chosen, *fixed], overrides)
+        return set_all(composing.composed(encoder, dataset, [f"fusion={fusion}", *fixed], overrides), point)
 
-    with _hydra():
-        first = families.choose(named[0][0], datasets.dataset(chosen[0]), "rgb")
-        base = composed(first, chosen[0], named[0][1])
-        rules = validate(Protocol, base["protocol"], f"protocol {protocol}")
-        plain = {key: value for key, value in base.items() if key not in GROUPS}
-        plain |= {key: getattr(rules, key) for key in PROTOCOLS_OWN if plain[key] is None}
-        checked = validate(Settings, plain, "options")
+    first = families.choose(named[0][0], datasets.dataset(chosen[0]), "rgb")
+    base = composed(first, chosen[0], named[0][1])
+    rules = validate(Protocol, base["protocol"], f"protocol {protocol}")
+    plain = {key: value for key, value in base.items() if key not in GROUPS}
+    plain |= {key: getattr(rules, key) for key in PROTOCOLS_OWN if plain[key] is None}
+    checked = validate(Settings, plain, "options")
 
-        def read(group: str, cls: type[T], name: str, plainly: Callable[[str], T]) -> T:
-            # Only an override into a group can make one of its choices another than its file says.
-            if not any(override.lstrip("+~").startswith(f"{group}.") for override in overrides):
-                return plainly(name)
-            choice = {"encoder": first, "dataset": chosen[0], "fusion": named[0][1]} | {group: name}
-            return validate(cls, composed(**choice)[group], f"{group} {name}")
+    def read(group: str, cls: type[T], name: str, plainly: Callable[[str], T]) -> T:
+        # Only an override into a group can make one of its choices another than its file says.
+        if not any(override.lstrip("+~").startswith(f"{group}.") for override in changes):
+            return plainly(name)
+        choice = {"encoder": first, "dataset": chosen[0], "fusion": named[0][1]} | {group: name}
+        return validate(cls, composed(**choice)[group], f"{group} {name}")
 
-        described = [read("dataset", Dataset, name, datasets.dataset) for name in chosen]
-        asked = _rows(
-            named,
-            described,
-            checked.bands,
-            lambda name: read("encoder", EncoderCard, name, encoders.card),
-            lambda name: read("fusion", Fusion, name, load_fusion),
-        )
+    described = [read("dataset", Dataset, name, datasets.dataset) for name in chosen]
+    asked = _rows(
+        named,
+        described,
+        checked.bands,
+        lambda name: read("encoder", EncoderCard, name, encoders.card),
+        lambda name: read("fusion", Fusion, name, load_fusion),
+    )
     check_distinct(asked)
     return Request(
         settings=checked,
@@ -239,75 +258,3 @@ def _check_family(override: str, rows: Sequence[str]) -> None:
     for name in rows:
         if families.fixed(name):
             raise UserError(f"'{override}': the checkpoints of family {name} are fixed; name an encoder to change it")
-
-
-def _literal(value: object) -> str:
-    import json
-
-    if isinstance(value, (list, tuple)):
-        return "[" + ",".join(_literal(item) for item in value) + "]"
-    return json.dumps(value)
-
-
-def _hydra() -> Any:
-    from hydra import initialize_config_dir
-
-    return initialize_config_dir(str(configs.ROOT.resolve()), version_base="1.3")
-
-
-def _in_group(encoder: str) -> str:
-    """The name of an encoder's whole card in Hydra's group: what its file leaves out can be overridden too."""
-    from dataclasses import asdict
-
-    from hydra.core.config_store import ConfigStore
-
-    card = encoders.card(encoder)
-    ConfigStore.instance().store(name=WHOLE + card.name, group="encoder", node=asdict(card))
-    return WHOLE + card.name
-
-
-def _dataset_in_group(name: str) -> str:
-    """The name of a dataset in Hydra's group; one of the user's own is put there first."""
-    from dataclasses import asdict
-
-    from hydra.core.config_store import ConfigStore
-
-    described = datasets.dataset(name)
-    if not described.file:
-        return described.name
-    ConfigStore.instance().store(name=WHOLE + described.name, group="dataset", node=asdict(described))
-    return WHOLE + described.name
-
-
-def _composed(choice: list[str], overrides: Sequence[str]) -> dict[str, Any]:
-    from hydra import compose as hydra_compose
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        composed = hydra_compose("config", overrides=[*choice, *overrides])
-        container = OmegaConf.to_container(composed, resolve=True)
-    except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
-        raise UserError(_explain(error, choice, overrides)) from None
-    return dict(container)
-
-
-def _explain(error: Exception, choice: list[str], overrides: Sequence[str]) -> str:
-    """One sentence for what Hydra refuses: which override, which key, which keys are near."""
-    from hydra import compose as hydra_compose
-    from omegaconf import DictConfig, OmegaConf
-
-    known = hydra_compose("config", overrides=choice)
-    for override in overrides:
-        key = override.split("=", 1)[0].lstrip("+~")
-        parent, _, leaf = key.rpartition(".")
-        siblings = OmegaConf.select(known, parent) if parent else known
-        if not isinstance(siblings, DictConfig):
-            where = " and ".join(choice[:2]).replace(WHOLE, "")
-            return f"override '{override}': {where} have no '{parent}'; {nearest(parent, map(str, known))}"
-        if leaf not in siblings:
-            return f"override '{override}': unknown key '{leaf}'; {nearest(leaf, map(str, siblings))}"
-    first = str(error).strip().splitlines()[0][:MOST_TOLD]
-    told = " ".join(override[:MOST_TOLD] for override in overrides)
-    return f"overrides {told}: {first}; quote values that hold spaces or brackets"

@@ -76,11 +76,11 @@ def split(rows: Sequence[str], fusions: Sequence[str]) -> list[tuple[str, str]]:
         UserError: an unknown encoder or fusion, or a row named twice.
     """
     found = []
-    known, names = fusion_names(), families.names()
+    known = fusion_names()
     for row in rows:
-        encoder, fusion = _parts(row, known, names)
+        encoder, fusion = _parts(row, known)
         if not families.is_named(encoder):
-            raise UserError(f"no encoder '{encoder}'; {nearest(encoder, names)}")
+            raise UserError(f"no encoder '{encoder}'; {nearest(encoder, families.names())}")
         found += [(encoder, name) for name in ([fusion] if fusion else fusions)]
     for encoder, fusion in found:
         if fusion not in known:
@@ -90,10 +90,10 @@ def split(rows: Sequence[str], fusions: Sequence[str]) -> list[tuple[str, str]]:
     return found
 
 
-def _parts(row: str, known: Sequence[str], names: Sequence[str]) -> tuple[str, str]:
+def _parts(row: str, known: Sequence[str]) -> tuple[str, str]:
     """Encoder and fusion of a row; of libraries and paths the name may hold hyphens, so only a fuser's name ends it."""
     for name in sorted(known, key=len, reverse=True):
-        if row.endswith(f"-{name}") and row not in names:
+        if row.endswith(f"-{name}") and row not in families.names():
             return row.removesuffix(f"-{name}"), name
     if families.is_named(row):
         return row, ""

@@ -11,7 +11,7 @@ import torch
 from benchmark import progress
 from benchmark.data.ingest import OpenDataset
 from benchmark.features.store import SplitFeatures
-from benchmark.memory import Portions
+from benchmark.memory import BYTES_A_PARAMETER, Portions, packed
 from benchmark.pictures import examples
 from benchmark.pictures.interpretation import Watched
 from benchmark.protocol import Protocol
@@ -26,9 +26,6 @@ from encoders.base import Encoder
 from encoders.errors import UserError
 
 Kind = Literal["single_label", "multi_label", "segmentation"]
-
-BYTES_A_PARAMETER = 20
-"""Float32 weights, gradient, AdamW's two moments and the best epoch's weights."""
 
 
 def train_and_score(
@@ -130,17 +127,9 @@ def _parameters(build: Callable[[torch.Generator], Decoder]) -> int:
 
 def _passes(bank: Sequence[Member], sizes: Mapping[str, int], memory_bytes: int) -> Iterator[list[Member]]:
     """The members, as many at a time as the memory holds, at least one."""
-    together: list[Member] = []
-    taken = 0
-    for member in bank:
-        needed = BYTES_A_PARAMETER * sizes[member.name]
-        if together and taken + needed > memory_bytes:
-            yield together
-            together, taken = [], 0
-        together.append(member)
-        taken += needed
-    if together:
-        yield together
+    needed = [BYTES_A_PARAMETER * sizes[member.name] for member in bank]
+    for together in packed(needed, memory_bytes):
+        yield list(bank[together.start : together.stop])
 
 
 def _measured(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.atomic import write_atomically
 from benchmark.pictures import files
 from encoders.errors import UserError
+from reports import experiments
 from reports.figures import charts, classes, examples, fusers, looks, style
 from reports.figures.details import Details
 from reports.figures.fonts import figure_font
@@ -83,8 +84,21 @@ def _all(merged: "Merged", tables: Sequence[Table]) -> Iterator[Drawn]:
                            if value and name != "partition")  # fmt: skip
         what = f"Score by label fraction ({one.kind}); bars are intervals, or the range of draws. {shared}."
         yield Drawn(name, charts.fractions(one, seen), what)
+    for shown in experiments.shown(merged.records):
+        yield from _of_experiment(shown)
     for path in sorted({path for folder in set(merged.folders.values()) for path in _previews(folder)}):
         yield _look(path)
+
+
+def _of_experiment(one: experiments.Shown) -> Iterator[Drawn]:
+    """A curve, where its columns lie on an axis of numbers."""
+    by_value = {one.values[name]: found for name, found in one.by_column.items() if name in one.values}
+    if len(by_value) > 1:
+        by_value = dict(sorted(by_value.items()))
+        drawn = charts.Curves(one.title, by_value, one.columns, 1, charts.is_spread(list(by_value)))
+        seen = style.looks(table for found in by_value.values() for table in found)
+        what = f"{one.title}: score by {one.columns}; bars are intervals, or the range of draws. {one.settings}."
+        yield Drawn(f"experiment-{_plain(one.name)}", charts.fractions(drawn, seen), what)
 
 
 def _of_table(table: Table, name: str, details: Details, seen: style.Looks) -> Iterator[Drawn]:

@@ -1,5 +1,6 @@
 """Charts of a table: bars with intervals, score against cost, label fractions."""
 
+import itertools
 import math
 import re
 from collections import defaultdict
@@ -16,6 +17,8 @@ CURVES = 8
 """Rows of a table that lines and points tell apart; the first ones are the best."""
 BAR = 0.135
 """Inches of a bar with the space around it."""
+SPREAD = 20
+"""Of gaps between numbers on an axis: beyond it a linear axis would crowd them."""
 PALE = 0.55
 """Opacity of what isn't ranked."""
 
@@ -146,10 +149,23 @@ def fraction_of(partition: str) -> tuple[str, float] | None:
 
 @dataclass(frozen=True)
 class Curves:
-    """Tables that differ in the partition alone, of one kind of label fractions, by fraction."""
+    """Tables that differ in the partition alone, of one kind of label fractions, by fraction; or in another number.
+
+    Attributes:
+        axis: what is written below it; its numbers are those of `tables` divided by `unit`.
+    """
 
     kind: str
     tables: dict[float, list[Table]]
+    axis: str = "train labels (%)"
+    unit: float = 0.01
+    is_log: bool = True
+
+
+def is_spread(numbers: Sequence[float]) -> bool:
+    """Whether ascending numbers lie as a logarithm spaces them: some gaps are dozens of times others."""
+    gaps = [after - before for before, after in itertools.pairwise(numbers)]
+    return numbers[0] > 0 and max(gaps) > SPREAD * min(gaps)
 
 
 def curves(tables: Sequence[Table]) -> list[Curves]:
@@ -174,7 +190,7 @@ def curves(tables: Sequence[Table]) -> list[Curves]:
 
 
 def fractions(of: Curves, looks: Looks) -> Any:
-    """A panel a dataset, a line a row: score by label fraction; the bar is its interval, or the range of draws."""
+    """A panel a dataset, a line a row: score along the axis; the bar is its interval, or the range of draws."""
     every = [table for tables in of.tables.values() for table in tables]
     columns = [
         column
@@ -188,18 +204,34 @@ def fractions(of: Curves, looks: Looks) -> Any:
     for number, (ax, column) in enumerate(zip(axes, columns, strict=True)):
         for name in names:
             _curve(ax, {x: _cells(tables, name, column) for x, tables in of.tables.items()}, looks[name])
-        ax.set_xscale("log")
-        ax.set_xlim(0.8 * min(of.tables), 1.25)
-        ax.set_xticks(list(of.tables), [f"{100 * fraction:g}" for fraction in of.tables])
+        if of.is_log:
+            ax.set_xscale("log")
+            ax.set_xlim(0.8 * min(of.tables), 1.25 * max(of.tables))
+        ticks = _apart(list(of.tables), of.is_log)
+        ax.set_xticks(ticks, [f"{number / of.unit:g}" for number in ticks])
         ax.minorticks_off()
         ax.set_title(column, pad=3)
-        ax.set_xlabel("train labels (%)", labelpad=2)
+        ax.set_xlabel(of.axis, labelpad=2)
         ax.grid(True)
         if is_leftmost(number, len(axes)):
             metric = next(table.metrics[column] for table in every if column in table.metrics)
             ax.set_ylabel(f"{METRICS.get(metric, metric)} (%)")
     legend(made, names, looks)
     return made
+
+
+def _apart(numbers: Sequence[float], is_log: bool) -> list[float]:
+    """Those of ascending numbers whose labels don't touch: a fifteenth of the axis from the one before, at least."""
+
+    def place(number: float) -> float:
+        return math.log(number) if is_log else number
+
+    least = (place(numbers[-1]) - place(numbers[0])) / 15
+    found: list[float] = []
+    for number in numbers:
+        if not found or place(number) - place(found[-1]) >= least:
+            found.append(number)
+    return found
 
 
 def _cells(tables: Sequence[Table], name: str, column: str) -> list[Cell]:

@@ -1,6 +1,6 @@
 // The leaderboard: one set of comparable records at a time, sorted within its sections, never across them.
 
-const SECTIONS = ["models", "controls", "floors", "not ranked"];
+const SECTIONS = ["models", "variants", "controls", "floors", "not ranked"];
 const view = { set: 0, words: [], hidden: new Set(), by: null, falling: true };
 
 const current = () => DATA.sets[view.set];

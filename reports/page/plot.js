@@ -139,6 +139,7 @@ function mark(p, y, name, kind) {
 
 const SHAPES = {
   models: "M0-6A6 6 0 1 1 0 6A6 6 0 1 1 0-6Z",
+  variants: "M-6.5-5.5H6.5L0 6.5Z",
   controls: "M0-7L7 0 0 7-7 0Z",
   floors: "M-5.5-5.5H5.5V5.5H-5.5Z",
   "not ranked": "M0-6.5L6.5 5.5H-6.5Z",

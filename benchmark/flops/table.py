@@ -1,0 +1,209 @@
+"""Operations of encoders and decoders by what they are: looked up in `configs/flops.yaml`, else counted now.
+
+`python -m benchmark.flops.needed > configs/flops.yaml` writes the file: whatever the experiments need. Looking up
+imports no deep-learning framework; counting what the file lacks does.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import groupby
+from typing import Literal
+
+import configs
+from benchmark.features import shapes
+from benchmark.flops.operations import Operations
+from encoders.bands import Band
+from encoders.errors import strict, validate
+from encoders.spec import EncoderCard
+
+FILE = configs.ROOT / "flops.yaml"
+Head = Literal["pooled", "linear", "upernet"]
+Numbers = tuple[float, float]
+NONE = Operations()
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """Operations of an encoder on one image: of what is kept for every image, and of what makes maps of it."""
+
+    stem: Operations
+    body: Operations
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Operations of a decoder on one image.
+
+    Attributes:
+        forward: of a prediction; step: of a training step, backward pass included.
+        dense: what a step of a mixture's warm-up takes more, when all experts are asked.
+    """
+
+    forward: Operations
+    step: Operations
+    parameters: int
+    dense: Operations = NONE
+
+    def and_classes(self, number: int, each: "Trained") -> "Trained":
+        """A decoder of more classes, given what each adds: they are outputs of its last layer alone."""
+        return Trained(
+            self.forward + number * each.forward,
+            self.step + number * each.step,
+            self.parameters + number * each.parameters,
+            self.dense + number * each.dense,
+        )
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A level of maps: cells along a side, and channels of each module."""
+
+    side: int
+    modules: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What a decoder's operations depend on.
+
+    Attributes:
+        levels: finest first; of means over the image, with a side of one cell.
+        fuser: kind and options, as `Run.fuser`.
+        channels: of UPerNet.
+    """
+
+    levels: tuple[Grid, ...]
+    views: int
+    fuser: Mapping[str, object]
+    head: Head
+    channels: int = 0
+
+    @property
+    def values(self) -> int:
+        """Numbers it reads of an image."""
+        return self.views * sum(sum(level.modules) * level.side**2 for level in self.levels)
+
+    @property
+    def key(self) -> str:
+        """It in one line: equal lines mean equal operations."""
+        levels = (f"{level.side}: {_run_lengths(level.modules)}" for level in self.levels)
+        told = ("projection_dim", "num_res_blocks", "num_experts", "top_k")
+        options = (f"{name} {self.fuser[name]}" for name in told if name in self.fuser)
+        fuser = " ".join((str(self.fuser["kind"]), *options))
+        head = f"upernet {self.channels}" if self.head == "upernet" else self.head
+        return f"{', '.join(levels)} | {self.views} views | {fuser} | {head}"
+
+
+def _run_lengths(widths: Sequence[int]) -> str:
+    return " ".join(f"{len(list(same))}x{width}" for width, same in groupby(widths))
+
+
+@strict
+@dataclass(frozen=True)
+class _Encoder:
+    """What the file says of an encoder; each pair convolutions and products, 10^9 operations."""
+
+    body: Numbers
+    stem: Numbers = (0, 0)
+
+
+@strict
+@dataclass(frozen=True)
+class _Decoder:
+    """What the file says of a decoder for no class, or of what a class adds."""
+
+    forward: Numbers
+    step: Numbers
+    parameters: int
+    dense: Numbers = (0, 0)
+
+    def trained(self) -> Trained:
+        return Trained(Operations(*self.forward), Operations(*self.step), self.parameters, Operations(*self.dense))
+
+
+@strict
+@dataclass(frozen=True)
+class _File:
+    frozen: dict[str, dict[str, _Encoder]] = field(default_factory=dict)
+    trained: dict[str, tuple[_Decoder, _Decoder]] = field(default_factory=dict)
+
+
+@cache
+def _file() -> _File:
+    return validate(_File, configs.load(FILE), "configs/flops.yaml")
+
+
+def frozen(card: EncoderCard, bands: Sequence[Band], side: int) -> Frozen:
+    """An encoder's operations on an image of `side` pixels a side.
+
+    Raises:
+        UserError: the encoder can't be built so.
+    """
+    line = _file().frozen.get(shapes.named(card), {}).get(at(side, bands))
+    if line is not None:
+        return Frozen(Operations(*line.stem), Operations(*line.body))
+    from benchmark.flops import counting
+
+    return counting.frozen(card, bands, side)
+
+
+def trained(decoding: Decoding, classes: int) -> Trained:
+    """A decoder's operations on an image of features.
+
+    Raises:
+        UserError: the fuser has nothing to fuse there.
+    """
+    line = _file().trained.get(decoding.key)
+    if line is not None:
+        base, each = line
+        return base.trained().and_classes(classes, each.trained())
+    from benchmark.flops import counting
+
+    plain, more = counting.trained(decoding)
+    return plain.and_classes(classes, more)
+
+
+def at(side: int, bands: Sequence[Band]) -> str:
+    """An image's sides and bands, as the file names them."""
+    return f"{side}x{len(bands)}"
+
+
+HEADER = """\
+# uv run evaluate.py --experiment fusion_ablation --dry-run --on h200
+# 10^9 operations an image, convolutions and matrix products apart, a multiplication and an addition counted as two, so
+# that a plan needs no framework. Written by `python -m benchmark.flops.needed > configs/flops.yaml` for whatever the
+# experiments ask for, counted by PyTorch on no data; what is missing is counted when it is asked for.
+# frozen: by encoder (options behind its name that differ from its file's), side in pixels and bands; a stem is kept for
+# every image. trained: a decoder by cells a side and modules of each level, views, fuser and head, without classes, and
+# what each class adds; a step is a training step, dense what it takes more while a mixture of experts warms up.
+"""
+
+
+def page(encoders: Mapping[str, Mapping[str, Frozen]], decoders: Mapping[str, tuple[Trained, Trained]]) -> str:
+    """`configs/flops.yaml`."""
+    lines = [HEADER, "frozen:\n"]
+    for name, by_size in encoders.items():
+        lines.append(f"  {name}:\n")
+        for size, one in by_size.items():
+            stem = f"stem: {_pair(one.stem)}, " if one.stem.gflops else ""
+            lines.append(f"    {size}: {{{stem}body: {_pair(one.body)}}}\n")
+    lines.append("trained:\n")
+    for key, both in decoders.items():
+        lines.append(f'  "{key}":\n')
+        lines += [f"    - {_decoder(one)}\n" for one in both]
+    return "".join(lines)
+
+
+def _decoder(one: Trained) -> str:
+    dense = f", dense: {_pair(one.dense)}" if one.dense.gflops else ""
+    return f"{{forward: {_pair(one.forward)}, step: {_pair(one.step)}, parameters: {one.parameters}{dense}}}"
+
+
+def _pair(one: Operations) -> str:
+    return f"[{_rounded(one.convolutions)}, {_rounded(one.products)}]"
+
+
+def _rounded(number: float) -> str:
+    """Five digits, in a notation that YAML takes for a number."""
+    return repr(float(f"{number:.5g}"))

@@ -1,0 +1,134 @@
+"""Hydra: the chosen files of `configs/` and overrides become plain data; what it refuses becomes one sentence."""
+
+import copy
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cache
+from typing import Any
+
+import configs
+import encoders
+from benchmark.data import datasets
+from encoders.errors import UserError, nearest
+
+WHOLE = "card:"
+"""What stands in Hydra's group before the name of an encoder, or of a dataset of the user's own; without it, that is a
+file in `configs/`."""
+MOST_TOLD = 200
+"""Characters of an override in a message."""
+
+
+def composed(encoder: str, dataset: str, others: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
+    """The config of an encoder on a dataset with other choices of groups and overrides.
+
+    Each is composed once: it takes a quarter of a second, which an experiment of fifty points can't spend on each.
+
+    Args:
+        encoder: as `encoders.card` takes it.
+        dataset: as `datasets.dataset` takes it.
+        others: `fusion=gw` and so on.
+
+    Raises:
+        UserError: an override that can't be; names the key and the nearest.
+    """
+    described = datasets.dataset(dataset)
+    # All of an encoder's card, so that what its file leaves out can be overridden too.
+    whole = {"encoder": json.dumps(asdict(encoders.card(encoder)))}
+    if described.file:
+        whole["dataset"] = json.dumps(asdict(described))
+    else:
+        others = [f"dataset={described.name}", *others]
+    return _composed(str(configs.ROOT.resolve()), tuple(whole.items()), tuple(others), tuple(overrides))
+
+
+def set_all(plain: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """A copy of composed plain data with keys set: `key=value` in Hydra's notation, `+key=value` for a new key.
+
+    Raises:
+        UserError: a key that isn't there, or a value that can't be read.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    found = copy.deepcopy(plain)
+    for change in changes:
+        try:
+            (parsed,) = OverridesParser.create().parse_overrides([change])
+            value = parsed.value()
+        except HydraException as error:
+            raise UserError(_refused([change], error)) from None
+        *parents, leaf = str(parsed.key_or_group).split(".")
+        inside = found
+        for name in parents:
+            if not isinstance(inside.get(name), dict):
+                raise UserError(f"override '{change}': unknown key '{name}'; {nearest(name, inside)}")
+            inside = inside[name]
+        if leaf not in inside and not change.startswith("+"):
+            raise UserError(f"override '{change}': unknown key '{leaf}'; {nearest(leaf, inside)}")
+        # As Hydra does it: a dictionary is merged into one that is there.
+        merges = isinstance(value, dict) and isinstance(inside.get(leaf), dict)
+        inside[leaf] = inside[leaf] | value if merges else value
+    return found
+
+
+def literal(value: object) -> str:
+    """A value in Hydra's notation."""
+    if isinstance(value, (list, tuple)):
+        return "[" + ",".join(literal(item) for item in value) + "]"
+    return json.dumps(value)
+
+
+def _hydra(root: str) -> Any:
+    from hydra import initialize_config_dir
+
+    return initialize_config_dir(root, version_base="1.3")
+
+
+@cache
+def _composed(
+    root: str, whole: tuple[tuple[str, str], ...], others: tuple[str, ...], overrides: tuple[str, ...]
+) -> dict[str, Any]:
+    """`whole`: by group, what no file of `configs/` says in full, as JSON."""
+    from hydra import compose as hydra_compose
+    from hydra.core.config_store import ConfigStore
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    choice = []
+    for group, text in whole:
+        node = json.loads(text)
+        ConfigStore.instance().store(name=WHOLE + node["name"], group=group, node=node)
+        choice.append(f"{group}={WHOLE}{node['name']}")
+    choice += others
+    with _hydra(root):
+        try:
+            found = hydra_compose("config", overrides=[*choice, *overrides])
+            return dict(OmegaConf.to_container(found, resolve=True))
+        except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
+            raise UserError(_explain(error, choice, overrides)) from None
+
+
+def _explain(error: Exception, choice: list[str], overrides: Sequence[str]) -> str:
+    """One sentence for what Hydra refuses: which override, which key, which keys are near."""
+    from hydra import compose as hydra_compose
+    from omegaconf import DictConfig, OmegaConf
+
+    known = hydra_compose("config", overrides=choice)
+    for override in overrides:
+        key = override.split("=", 1)[0].lstrip("+~")
+        parent, _, leaf = key.rpartition(".")
+        siblings = OmegaConf.select(known, parent) if parent else known
+        if not isinstance(siblings, DictConfig):
+            where = " and ".join(choice[:2]).replace(WHOLE, "")
+            return f"override '{override}': {where} have no '{parent}'; {nearest(parent, map(str, known))}"
+        if leaf not in siblings:
+            return f"override '{override}': unknown key '{leaf}'; {nearest(leaf, map(str, siblings))}"
+    return _refused(overrides, error)
+
+
+def _refused(overrides: Sequence[str], error: Exception) -> str:
+    first = str(error).strip().splitlines()[0][:MOST_TOLD]
+    told = " ".join(override[:MOST_TOLD] for override in overrides)
+    return f"overrides {told}: {first}; quote values that hold spaces or brackets"
