@@ -58,10 +58,11 @@ def published_sizes(dataset: Dataset, partition: str) -> tuple[dict[str, int], b
     Raises:
         UserError: not even the size of train is published.
     """
-    train = dataset.splits.get("train")
+    known = {str(name): count for name, count in dataset.splits.items()}
+    train = known.get("train")
     if train is None:
         raise UserError(f"{dataset.name}: how many images it has is not known; give its data with --data-root")
-    sizes = {name: dataset.splits.get(name) or min(MOST, train) for name in SPLITS}
+    sizes = {name: known.get(name) or min(MOST, train) for name in SPLITS}
     share = _SHARE.fullmatch(partition)
     if share:
         # At least one of each class is drawn.
@@ -69,7 +70,7 @@ def published_sizes(dataset: Dataset, partition: str) -> tuple[dict[str, int], b
         sizes["train"] = max(round(float(share[1]) * train), least)
     if partition.startswith("stratified"):
         sizes["valid"] = min(sizes["valid"], sizes["train"])
-    return sizes, any(dataset.splits.get(name) is None for name in SPLITS)
+    return sizes, any(known.get(name) is None for name in SPLITS)
 
 
 Pick = tuple[Stored, np.ndarray | None]
