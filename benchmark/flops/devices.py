@@ -1,7 +1,7 @@
 """Devices by name, with the rates their maker states and the share of them that work is taken to run at.
 
-One YAML each in `configs/device/`, with the source of every number. What is counted on them is a prediction, and
-says so.
+One YAML each in `configs/devices/`, with the source of every number. What is counted on them is a prediction, and
+says so. (A folder `device` would hide the setting of that name from Hydra.)
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import configs
 from benchmark.flops.operations import Operations
 from encoders.errors import UserError, nearest, strict, validate
 
-FOLDER = configs.ROOT / "device"
+FOLDER = configs.ROOT / "devices"
 Arithmetic = Literal["bfloat16", "tensorfloat32", "float32"]
 Precision = Literal["float32", "bfloat16"]
 ARITHMETIC: dict[Precision, tuple[Arithmetic, Arithmetic]] = {
@@ -68,4 +68,4 @@ def load(name: str) -> Device:
     """
     if name not in names():
         raise UserError(f"--on: no device '{name}'; {nearest(name, names())}")
-    return validate(Device, configs.load(FOLDER / f"{name}.yaml"), f"configs/device/{name}.yaml")
+    return validate(Device, configs.load(FOLDER / f"{name}.yaml"), f"configs/devices/{name}.yaml")
