@@ -1,7 +1,7 @@
 """Devices by name, with the rates their maker states and the share of them that work is taken to run at.
 
 One YAML each in `configs/devices/`, with the source of every number. What is counted on them is a prediction, and
-says so.
+says so. (A folder `device` would hide the setting of that name from Hydra.)
 """
 
 from dataclasses import dataclass
