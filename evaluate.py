@@ -105,7 +105,8 @@ def _doctor(options: argparse.Namespace) -> int:
     from benchmark.commands.doctor import examine
     from reports.console import print_table
 
-    print_table(["area", "state", "what"], [[one.area, one.state, one.text] for one in examine(_places(options))])
+    found = examine(_places(options), options.dataset)
+    print_table(["area", "state", "what"], [[one.area, one.state, one.text] for one in found])
     return 0
 
 
@@ -193,7 +194,7 @@ def _rerun(options: argparse.Namespace) -> int:
     from benchmark.commands.rerun import HEADER, rerun
     from reports.console import print_found
 
-    found = rerun(options.record, _places(options), options.device, options.encoder)
+    found = rerun(options.record, _places(options), options.device, options.encoder, options.dataset)
     print_found("", HEADER, [*found.run, *found.result])
     print_found("The environment differs in:", HEADER, found.environment)
     print(found.summary)

@@ -200,10 +200,11 @@ class Table:
         """The settings in one line."""
         s = self.settings
         fused = f" on {s['features']} features" if s["features"] else ""
+        own = ", datasets of one's own" if s.get("benchmark") else ""
         return (
             f"{s['task'].capitalize()}, {s['probe']} probe (version {s['probe_version']}){fused}, "
             f"protocol {s['protocol']} ({s['protocol_hash']}), {s['bands']} bands, "
-            f"{s['band_names']} band names, {s['partition']} partition"
+            f"{s['band_names']} band names, {s['partition']} partition{own}"
         )
 
     @property

@@ -82,6 +82,8 @@ def settings_of(record: Record) -> dict[str, str]:
         "bands": run.bands,
         "band_names": run.band_names,
         "partition": run.partition,
+        # Datasets of a user's own have tables of their own: no aggregate mixes them with the benchmark's.
+        "benchmark": str(run.dataset_facts.get("benchmark", "")),
     }
 
 

@@ -35,15 +35,17 @@ def list_families(_: str | None = None) -> Rows:
     return ["family", "on the first of", "track", "encoder", f"in NAME{families.TINY}", "why"], rows
 
 
-def list_datasets(_: str | None = None) -> Rows:
-    """Name, task, classes, size, bands and sizes of the splits; `?` is unknown."""
+def list_datasets(dataset: str | None = None) -> Rows:
+    """Name, task, classes, size, bands and sizes of the splits; `?` is unknown. Of one dataset alone if it is named."""
     rows = []
-    for name in datasets.names():
+    for name in datasets.names() if dataset is None else datasets.select(dataset):
         one = datasets.dataset(name)
         sizes = "/".join(str(one.splits.get(split) or "?") for split in ("train", "valid", "test"))
         task = "multi-label" if one.multilabel else one.task
         side = "x".join(map(str, one.image_size))
-        rows.append([name, task, str(one.num_classes), side, str(len(one.main_bands)), sizes, one.metric, one.licence])
+        rows.append(
+            [one.name, task, str(one.num_classes), side, str(len(one.main_bands)), sizes, one.metric, one.licence]
+        )
     return ["dataset", "task", "classes", "pixels", "bands", "train/valid/test", "metric", "licence"], rows
 
 

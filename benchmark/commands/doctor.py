@@ -8,10 +8,12 @@ from importlib.util import find_spec
 from typing import Literal
 
 import encoders
-from benchmark.data import datasets
+from benchmark.data import datasets, ingest
+from benchmark.data.readers import SPLITS
 from benchmark.places import DATA_VARIABLE, HOME_VARIABLE, Places
 from benchmark.provenance import versions
 from encoders import checkpoints
+from encoders.errors import UserError
 from encoders.spec import EncoderCard
 
 State = Literal["ok", "missing", "note"]
@@ -30,9 +32,14 @@ class Finding:
     text: str
 
 
-def examine(places: Places) -> list[Finding]:
-    """Look at packages, device, folders, weights and datasets; changes nothing, fetches nothing."""
-    return [*_packages(), _device(), *_folders(places), *_weights(places), *_datasets(places)]
+def examine(places: Places, own: str | None = None) -> list[Finding]:
+    """Look at packages, device, folders, weights and datasets; changes nothing, fetches nothing.
+
+    Args:
+        own: YAML files of datasets of the user's own, separated by commas.
+    """
+    found = [*_packages(), _device(), *_folders(places), *_weights(places), *_datasets(places)]
+    return found + [_own(name.strip(), places) for name in (own or "").split(",") if name.strip()]
 
 
 def _packages() -> list[Finding]:
@@ -88,6 +95,17 @@ def _remedy(cards: dict[str, EncoderCard]) -> str:
     if len(sources) > 1:
         sources = dict.fromkeys(re.sub(r" \([^()]*\)", "", source) for source in sources)
     return f"{', '.join(cards)}: {command}from {'; '.join(sources)}"
+
+
+def _own(name: str, places: Places) -> Finding:
+    """Whether a dataset's files are what its YAML file says, as far as their names and one image tell."""
+    try:
+        dataset = datasets.dataset(name)
+        sizes = ingest.look(dataset, places.data_root, places.ingest_dir)
+    except UserError as error:
+        return Finding("dataset", "missing", str(error))
+    told = "/".join(str(sizes[split]) for split in SPLITS)
+    return Finding("dataset", "ok", f"{dataset.name}: train/valid/test {told} images; the first one was read")
 
 
 def _datasets(places: Places) -> list[Finding]:

@@ -20,6 +20,10 @@ def reading(dataset_name: str, places: Places, samples: int) -> Rows:
         UserError: no data, or no geobench package on this Python.
     """
     dataset = datasets.dataset(dataset_name)
+    if dataset.file:
+        raise UserError(
+            f"{dataset.name} is a dataset of your own, which geobench can't read; profile one of GEO-Bench's"
+        )
     train = ingest.open_dataset(dataset, places.data_root, places.ingest_dir).splits["train"]
     order = np.random.default_rng(0).permutation(len(train.samples))[:samples]
     if not isinstance(train.images, np.memmap) or train.images.filename is None or places.data_root is None:

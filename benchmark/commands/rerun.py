@@ -1,8 +1,8 @@
 """`evaluate.py rerun`: one cell evaluated again from its record alone, and what came out beside what was recorded.
 
-The record's configuration passes through the dataclasses every request does; nothing in it is executed, and the code
-of an encoder of one's own runs from the file the user names. Results go to a folder that is gone afterwards. Features
-are the stored ones where there are any: another --features-dir has the encoder run again.
+The record's configuration passes through the dataclasses every request does; nothing in it is executed. An encoder's
+code or a dataset's images that are one's own are taken from the files the user names. Results go to a folder that is
+gone afterwards. Features are the stored ones where there are any: another --features-dir has the encoder run again.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.data import datasets
 from benchmark.grid.cells import Resolved, rebuild, resolve
 from benchmark.places import Places
 from benchmark.records import Record, RecordStore, Run, read_record
@@ -56,13 +57,15 @@ class Rerun:
         return f"{self.title}: the same run, metrics and predictions."
 
 
-def rerun(given: str, places: Places, device: str | None = None, encoder: str | None = None) -> Rerun:
+def rerun(
+    given: str, places: Places, device: str | None = None, encoder: str | None = None, dataset: str | None = None
+) -> Rerun:
     """Evaluate a record's cell again and compare.
 
     Args:
         given: a record file in the `records` folder of some results, or the key of one in `places.output`.
         device: instead of the recorded setting.
-        encoder: YAML file of the record's encoder, where that is one of the user's own (`grid.cells.rebuild`).
+        encoder, dataset: YAML file of the record's, where that is one of the user's own (`grid.cells.rebuild`).
 
     Raises:
         UserError: no such record, it or its configuration is damaged, or the cell can't be evaluated here.
@@ -71,7 +74,12 @@ def rerun(given: str, places: Places, device: str | None = None, encoder: str | 
     if not path.exists():
         raise UserError(f"{path}: no such record; give its file, or the key of one in the folder that --output names")
     record = read_record(path)
-    cell = rebuild(record.provenance.config, f"{path}: provenance.config", own=card(encoder) if encoder else None)
+    cell = rebuild(
+        record.provenance.config,
+        f"{path}: provenance.config",
+        own=card(encoder) if encoder else None,
+        own_dataset=datasets.dataset(dataset) if dataset else None,
+    )
     if device is not None:
         settings = validate(type(cell.settings), {**asdict(cell.settings), "device": device}, "options")
         cell = replace(cell, settings=settings)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.data import manifest, partitions
+from benchmark.data import manifest, partitions, samples
 from benchmark.data.datasets import Dataset, StoredBand
 from benchmark.data.geobench import GeoBenchReader
 from benchmark.data.manifest import Stored
@@ -159,6 +159,19 @@ def sizes_if_known(
     return None if listed is None else {name: len(listed[name]) for name in SPLITS}
 
 
+def look(dataset: Dataset, data_root: Path | None, ingest_dir: Path) -> dict[str, int]:
+    """Images by split, once the first of them has been read and checked; nothing is ingested.
+
+    Raises:
+        UserError: as `open_dataset`, as far as names and one image tell.
+    """
+    folder = source_folder(dataset, data_root)
+    reader = _reader(dataset, folder, ingest_folder(dataset, folder, ingest_dir))
+    names = reader.names()
+    samples.look(dataset, reader, names["train"][0])
+    return {split: len(names[split]) for split in SPLITS}
+
+
 def _picks_if_ingested(
     dataset: Dataset, data_root: Path | None, ingest_dir: Path, partition: str
 ) -> dict[str, Pick] | None:
@@ -286,5 +299,11 @@ def _warnings(dataset: Dataset, stored: dict[str, Stored], partition: str, picks
     shared = sum(key in seen for key in stored["test"].manifest.group_keys)
     if shared:
         total = stored["test"].manifest.groups
-        found.append(f"{dataset.name}: {shared} of {total} test groups ({dataset.groups.reason}) are in train too")
+        reason = f" ({dataset.groups.reason})" if dataset.groups.reason else ""
+        found.append(f"{dataset.name}: {shared} of {total} test groups{reason} are in train too")
+    if dataset.files is not None:
+        from benchmark.data.own import repeats
+
+        if repeated := repeats.count(stored["train"], stored["test"]):
+            found.append(f"{dataset.name}: {repeated} test images are in train too, pixel for pixel")
     return found

@@ -27,6 +27,18 @@ def read(dataset: Dataset, reader: Reader, name: str) -> tuple[Sample, np.ndarra
     return sample, checked_label(sample.label, dataset, reader.where(name), reader.remedy)
 
 
+def look(dataset: Dataset, reader: Reader, name: str) -> tuple[dict[str, str], np.ndarray]:
+    """The dtype of each band of a sample by stored name, and its label: what every other must agree with.
+
+    Raises:
+        UserError: as `read` and `check_bands`.
+    """
+    sample, label = read(dataset, reader, name)
+    dtypes = {band: pixels.dtype.str for band, pixels in sample.bands.items()}
+    check_bands(sample, dataset, dtypes, reader.where(name), reader.remedy)
+    return dtypes, label
+
+
 def digest(name: str, sample: Sample, label: np.ndarray) -> np.ndarray:
     """sha256 of a sample's content: name, then band names, dtypes, shapes and bytes, then the label's, then its group.
 

@@ -147,8 +147,7 @@ def _rows(source: Source, name: str, plan: Plan) -> list[np.ndarray]:
 
 def _plan(source: Source, signature: str) -> Plan:
     dataset, total = source.dataset, len(source.names)
-    sample, label = samples.read(dataset, source.reader, source.names[0])
-    dtypes = {name: pixels.dtype.str for name, pixels in sample.bands.items()}
+    dtypes, label = samples.look(dataset, source.reader, source.names[0])
     arrays: list[tuple[str, str, tuple[int, ...]]] = []
     for file, bands in grids(dataset).items():
         common = np.result_type(*(np.dtype(dtypes[band.name]) for band in bands))

@@ -190,7 +190,8 @@ def _datasets(choice: str, places: Places) -> Plan:
     for name in datasets.select(choice):
         found = datasets.dataset(name)
         if found.archive is None:
-            left_out.append(f"{name} comes with this package")
+            own = f"{found.name} is yours: its files lie where {found.file} says"
+            left_out.append(own if found.file else f"{name} comes with this package")
             continue
         remote = Remote(found.archive.url, found.archive.sha256, found.archive.bytes)
         folder = places.data_root / found.folder

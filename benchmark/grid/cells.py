@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmark.data import ingest, inputs
-from benchmark.data.datasets import Dataset
+from benchmark.data.datasets import OWN, Dataset
 from benchmark.data.inputs import InputPlan
 from benchmark.places import Places
 from benchmark.protocol import Protocol
@@ -176,25 +176,34 @@ def _both(known: Cell, again: Cell) -> Cell:
     return replace(known, variant=variant, experiments=(*known.experiments, *experiments))
 
 
-def rebuild(config: object, where: str, own: EncoderCard | None = None) -> Cell:
+def rebuild(config: object, where: str, own: EncoderCard | None = None, own_dataset: Dataset | None = None) -> Cell:
     """A cell from the plain data a record keeps of it (`provenance.config`), under the versions of today's code.
 
     Args:
         own: the encoder of the user's own that the record is of. Code runs from where the user says, never from
             where a record does.
+        own_dataset: the dataset of the user's own that it is of; its files are looked for where the user says, too.
 
     Raises:
         UserError: names the field that can't be, or a dataset's name that would be a path; or the record is of an
-            encoder of the user's own, and not of `own`.
+            encoder or a dataset of the user's own, and not of the one given.
     """
     kept = validate(Cell, config, where)
     for name in (kept.dataset.name, kept.dataset.benchmark):
         if name in ("", "..") or Path(name).name != name:
             raise UserError(f"{where}: '{name}' names no dataset; restore the record from where it was made")
-    probe = kept.probe
+    dataset, probe = _dataset_now(kept.dataset, where, own_dataset), kept.probe
     if probe.name in choices("probe"):
         probe = replace(probe, version=load_probe(probe.name).version)
-    return replace(kept, card=_encoder_now(kept.card, where, own), probe=probe)
+    return replace(kept, card=_encoder_now(kept.card, where, own), dataset=dataset, probe=probe)
+
+
+def _dataset_now(kept: Dataset, where: str, own: Dataset | None) -> Dataset:
+    if own is not None and own.name != kept.name:
+        raise UserError(f"{where}: its dataset is {kept.name}, not {own.name}; give the file of that one")
+    if own is None and (kept.files is not None or kept.file):
+        raise UserError(f"{where}: {kept.name} is a dataset of someone's own; give its file with --dataset FILE")
+    return kept if own is None else replace(kept, file=own.file, files=own.files)
 
 
 def _encoder_now(kept: EncoderCard, where: str, own: EncoderCard | None) -> EncoderCard:
@@ -270,7 +279,8 @@ def identify(cell: Cell, plan: InputPlan, weights: dict[str, str], data: dict[st
         dataset=cell.dataset.name,
         data=data,
         dataset_facts={name: getattr(cell.dataset, name) for name in ("metric", "multilabel", "num_classes", "no_data")}
-        | {"groups": [cell.dataset.groups.by, cell.dataset.groups.pattern]},
+        | {"groups": [cell.dataset.groups.by, cell.dataset.groups.pattern]}
+        | ({"benchmark": OWN} if cell.dataset.file else {}),
         partition=cell.settings.partition,
         bands=cell.settings.bands,
         band_names=cell.settings.band_names,

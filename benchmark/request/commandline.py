@@ -100,13 +100,20 @@ def _run_options(run: Parser) -> None:
 
 def _list_options(listing: Parser) -> None:
     listing.add_argument("what", choices=LISTED)
-    listing.add_argument("--dataset", metavar="NAME", help="with encoders: what each would be fed on it")
+    listing.add_argument(
+        "--dataset", metavar="NAME", help="with encoders: what each would be fed; with datasets: it alone"
+    )
 
 
 def _report_options(report: Parser) -> None:
     report.add_argument("folders", nargs="*", metavar="DIR", help="results folders to merge (default: --output)")
     report.add_argument("--output", metavar="DIR", help="where tables go (default: the one folder, or results)")
     report.add_argument("--reproduce", metavar="NAME", help="also set our records beside a paper's cells: satdifuser")
+
+
+def _doctor_options(doctor: Parser) -> None:
+    doctor.add_argument("--dataset", metavar="FILE,...", help="also look at datasets of your own, by their YAML files")
+    _place_options(doctor)
 
 
 def _preview_options(preview: Parser) -> None:
@@ -155,6 +162,7 @@ def _verify_options(verify: Parser) -> None:
 def _rerun_options(rerun: Parser) -> None:
     rerun.add_argument("record", metavar="RECORD.json", help="a record file, or the key of one in --output")
     rerun.add_argument("--encoder", metavar="FILE", help="YAML file of the record's encoder, where it is your own")
+    rerun.add_argument("--dataset", metavar="FILE", help="YAML file of its dataset, where that is your own")
     rerun.add_argument("--device", metavar="NAME", help="auto, cpu or cuda (default: as recorded)")
     _place_options(rerun)
 
@@ -168,7 +176,9 @@ def _anchors_options(anchors: Parser) -> None:
 
 def _grid_options(run: Parser) -> None:
     run.add_argument("--encoder", metavar="A,B-gw", help="encoders, or rows ENCODER-FUSION; see `list encoders`")
-    run.add_argument("--dataset", metavar="NAME,...", help="datasets, or classification, segmentation, all")
+    run.add_argument(
+        "--dataset", metavar="NAME,...", help="datasets, or classification, segmentation, all, or FILE.yaml"
+    )
     run.add_argument("--probe", metavar="NAME", help="linear, knn or upernet (default: linear; upernet on masks)")
     run.add_argument(
         "--fusion", metavar="A,B", help="fusers of encoders without one, see `list fusions` (default: none)"
@@ -205,7 +215,7 @@ COMMANDS = {
     "run": Command("evaluate encoders on datasets", _run_options),
     "list": Command("the encoders, families, datasets, protocols or experiments there are", _list_options),
     "report": Command("rebuild every table from the records", _report_options),
-    "doctor": Command("what is installed, found and missing, and what brings it", _place_options),
+    "doctor": Command("what is installed, found and missing, and what brings it", _doctor_options),
     "preview": Command("what an encoder is fed on a dataset, with the picture it sees", _preview_options),
     "cache": Command("list, clear or verify stored features", _cache_options),
     "verify": Command("check every record of results folders, and what can't be compared", _verify_options),

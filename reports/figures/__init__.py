@@ -194,6 +194,7 @@ def _slug(table: Table) -> str:
     parts += [settings["band_names"]] if settings["band_names"] != "corrected" else []
     is_fraction = charts.fraction_of(settings["partition"]) is not None
     parts += [settings["partition"]] if settings["partition"] != "default" and not is_fraction else []
+    parts += [settings.get("benchmark", "")]
     return "-".join(_plain(part) for part in parts if part)
 
 

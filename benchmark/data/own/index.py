@@ -76,10 +76,10 @@ def build(dataset: Dataset, root: Path) -> Index:
         entries[name] = Entry(
             name=name,
             images=_in_order(dataset, name, paths),
-            mask=_mask(root / masks.fill(said)) if files.masks else None,
-            label=_label(dataset, row, table, where),
             split=_split(row["split"], where) if "split" in row else None,
             group=_group(row["group"], where) if "group" in row else None,
+            label=_label(dataset, row, table, where),
+            mask=_mask(root / masks.fill(said)) if files.masks else None,
         )
     return Index(entries, len(found) - len(entries))
 
@@ -97,11 +97,8 @@ def _by_name(found: Sequence[tuple[Path, dict[str, str]]], by_band: bool) -> _Fo
         if name not in samples:
             samples[name] = said, {band: path}
             continue
-        others = samples[name][1]
-        same = {key: value for key, value in said.items() if key != "band"} == {
-            key: value for key, value in samples[name][0].items() if key != "band"
-        }
-        if not by_band or band in others or not same:
+        first, others = samples[name]
+        if not by_band or band in others or first | {"band": band} != said:
             other = others.get(band, next(iter(others.values())))
             raise UserError(
                 f"{path} and {other} are both called '{name}', by which samples are told apart; rename one, or, if "
