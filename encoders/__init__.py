@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import configs
-from encoders import elsewhere
+from encoders import elsewhere, pangaea_cards
 from encoders.bands import Band
 from encoders.errors import UserError, nearest, validate
 from encoders.spec import EncoderCard, InputSpec, Setup
@@ -26,6 +26,7 @@ ADAPTERS = {
     "croma": "encoders.croma:CROMA",
     "dofa": "encoders.dofa:DOFA",
     "imagestats": "encoders.baselines:ImageStats",
+    "pangaea": "encoders.pangaea:PangaeaModel",
     "rcf": "encoders.baselines:RandomConvolutionalFeatures",
     "satdifuser": "encoders.satdifuser:SatDiFuser",
     "satlas": "encoders.satlas:Satlas",
@@ -34,8 +35,8 @@ ADAPTERS = {
     "torchgeo": "encoders.libraries:TorchGeoModel",
 }
 """Adapter name -> where its class stands; a name is imported when it is built, not before."""
-LIBRARIES = ("timm:", "torchgeo:")
-"""What stands before a library's own name of a model."""
+LIBRARIES = ("timm:", "torchgeo:", "pangaea:")
+"""What stands before a library's, or PANGAEA's, own name of a model."""
 
 
 def built_in() -> list[str]:
@@ -60,13 +61,16 @@ def card(name: str) -> EncoderCard:
     """An encoder's passport.
 
     Args:
-        name: of `names()`, `timm:NAME`, `torchgeo:FACTORY:WEIGHTS`, or the path of a YAML file of one's own.
+        name: of `names()`, `timm:NAME`, `torchgeo:FACTORY:WEIGHTS`, `pangaea:NAME`, or the path of a YAML file of
+            one's own.
 
     Raises:
         UserError: no such encoder; names the nearest. Or a file that is no passport, or a library that is missing.
     """
     if name.startswith(LIBRARIES):
         library, _, model = name.partition(":")
+        if library == "pangaea":
+            return pangaea_cards.card(model)
         found: EncoderCard = import_module("encoders.library_cards").card(library, model)
         return found
     if name.endswith(elsewhere.SUFFIXES):
@@ -115,6 +119,15 @@ def inputs_of(passport: EncoderCard) -> InputSpec:
     given, side = passport.inputs, passport.image_size
     spec = input_spec(given) if isinstance(given, str) else validate(InputSpec, given, f"{passport.name}: inputs")
     return spec if side is None else replace(spec, image_size=side, segmentation_size=side)
+
+
+def sources(passport: EncoderCard) -> dict[str, str]:
+    """What identifies code that is not this project's in a run's key: file -> sha256; nothing of what is built in.
+
+    Raises:
+        UserError: that code is not there.
+    """
+    return pangaea_cards.sources(passport) if passport.adapter == "pangaea" else elsewhere.sources(passport)
 
 
 def build(

@@ -12,7 +12,8 @@ from benchmark.request import commandline
 
 COMMAND = "evaluate.py "
 TWELVE = datasets.select("all")
-FILES = sorted(configs.ROOT.rglob("*.yaml"))
+PANGAEA = sorted((configs.ROOT / "pangaea").rglob("*.yaml"))
+FILES = sorted(set(configs.ROOT.rglob("*.yaml")) - set(PANGAEA))
 
 
 def command(path: Path) -> tuple[str, dict[str, object]]:
@@ -30,6 +31,17 @@ def test_a_file_begins_with_a_command_that_can_be_parsed(path: Path) -> None:
     if name == "run":
         assert options["encoder"]
         assert options["dataset"]
+
+
+@pytest.mark.parametrize("path", PANGAEA, ids=lambda path: str(path.relative_to(configs.ROOT)))
+def test_a_file_for_pangaea_begins_with_a_command_that_chooses_it(path: Path) -> None:
+    """Whole, but for the folder of this package; tests/test_pangaea_real.py runs such commands."""
+    script, options = path.read_text(encoding="utf-8").partition("\n")[0].split(" --config-name=train ")
+    folder, *overrides = shlex.split(options)
+    assert (script, folder) == ("# torchrun pangaea/run.py", "--config-dir=BENCH/configs/pangaea")
+    chosen = dict(override.split("=", 1) for override in overrides)
+    assert chosen[path.parent.name] == path.stem
+    assert {"dataset", "encoder", "decoder", "preprocessing", "criterion", "task"} <= chosen.keys()
 
 
 @pytest.mark.parametrize("name", encoders.built_in())

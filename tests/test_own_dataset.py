@@ -21,7 +21,6 @@ from reports.tables import tables
 from tests import own_data
 from tests.own_data import BLOCKS, colours, described, opened, picture, write
 
-
 LONG = pytest.mark.skipif("SATDIFUSER_BENCH_LONG" not in os.environ, reason="set SATDIFUSER_BENCH_LONG=1")
 
 

@@ -135,6 +135,16 @@ def open_dataset(dataset: Dataset, data_root: Path | None, ingest_dir: Path, par
     )
 
 
+def train_statistics(dataset: Dataset, data_root: Path | None, ingest_dir: Path) -> dict[str, BandStatistics]:
+    """Exact statistics of the default train split, by what a band really is; raises as `open_dataset`.
+
+    The split is ingested on first use, the others are not.
+    """
+    folder = source_folder(dataset, data_root)
+    target = ingest_folder(dataset, folder, ingest_dir)
+    return manifest.open_split(_sources(dataset, folder)["train"], target / "train").statistics(None)
+
+
 def fingerprints_if_ingested(
     dataset: Dataset, data_root: Path | None, ingest_dir: Path, partition: str = "default"
 ) -> dict[str, str] | None:

@@ -19,7 +19,7 @@ from benchmark.protocol import Protocol
 from benchmark.records import FITTED, Membership, Run
 from benchmark.request.configuration import Probe, Request, Settings, choices, load_probe
 from benchmark.request.rows import Fusion, fuser_options
-from encoders import LIBRARIES, built_in, card, checkpoints, elsewhere, inputs_of
+from encoders import LIBRARIES, built_in, card, checkpoints, elsewhere, inputs_of, sources
 from encoders.errors import UserError, strict, validate
 from encoders.spec import EncoderCard, InputSpec
 
@@ -272,7 +272,7 @@ def identify(cell: Cell, plan: InputPlan, weights: dict[str, str], data: dict[st
         adapter=cell.card.adapter,
         encoder_version=cell.card.version,
         encoder_options=cell.card.options,
-        weights=weights | elsewhere.sources(cell.card),
+        weights=weights | sources(cell.card),
         inputs=plan.describe(),
         image_size=plan.side,
         precision=cell.settings.precision,

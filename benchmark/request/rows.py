@@ -129,13 +129,18 @@ def check_distinct(rows: Sequence[Row]) -> None:
             raise UserError(f"{one.given} and {other.given} are both called {one.name}; give one another name")
 
 
+def options_for(fusion: Fusion, task: str) -> dict[str, object]:
+    """A fuser's options for a task, where they depend on it."""
+    return {key: value.get(task) if isinstance(value, dict) else value for key, value in fusion.options.items()}
+
+
 def fuser_options(fusion: Fusion, task: str, protocol: Protocol) -> dict[str, object]:
     """Every option of a fuser under a protocol, with its kind: what a run's key holds.
 
     Raises:
         UserError: an unknown option or a value that cannot be; names it.
     """
-    given = {key: value.get(task) if isinstance(value, dict) else value for key, value in fusion.options.items()}
+    given = options_for(fusion, task)
     if issubclass(KINDS[fusion.kind], Projection):
         fixed = {"projection_dim": protocol.fuser_width, "num_norm_groups": protocol.fuser_norm_groups}
         for key in given.keys() & fixed.keys():
