@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmark.data import datasets
 from benchmark.data.datasets import Dataset, StoredBand
-from benchmark.data.synthetic_content import LABEL_DTYPES, stored
+from benchmark.data.synthetic_content import stored
 
 DATED_BANDS = ("m-forestnet", "m-cashew-plant", "m-nz-cattle")
 DATED_LABEL = ("m-nz-cattle",)
@@ -109,7 +109,7 @@ def _label(dataset: Dataset, index: int, rng: np.random.Generator) -> tuple[int 
         blocks = rng.integers(0, count, (4, 4))
         blocks[0, 0] = index % count
         mask = np.kron(blocks, np.ones((-(-height // 4), -(-width // 4)), int))[:height, :width]
-        return mask.astype(LABEL_DTYPES.get(dataset.name, "u1")), np.eye(count)[mask]
+        return mask.astype(dataset.masks or "u1"), np.eye(count)[mask]
     if dataset.multilabel:
         hot = np.zeros(count, np.int64)
         hot[[index % count, *rng.integers(0, count, 2)]] = 1

@@ -169,6 +169,7 @@ class Dataset:
         class_names: in label order; None where the dataset's own task_specs must say.
         image_size: native (height, width) in pixels.
         product_level: of Sentinel-2 data (L1C, L2A), inferred; None if it doesn't apply.
+        pixels, masks: numpy dtype that most bands, and masks, are stored in; empty for what is bundled.
         splits: published sizes by stored split name (`valid`, not `val`); None where unknown.
         metric: headline metric, by its name in `benchmark.scoring.metrics`.
         no_data: label value of unlabelled pixels; None where there is none.
@@ -177,6 +178,7 @@ class Dataset:
         bundled: True where the pixels come with this package.
         size_gb: on disk, unpacked, computed from sizes and types where both are known.
         archive: where `evaluate.py fetch` gets it; None for what is bundled.
+        notes: what leads astray, a clause each.
         files: of a dataset of one's own, where its samples come from; None for GEO-Bench's layout.
         file: the YAML file that describes a dataset of one's own; empty for the catalogue's.
     """
@@ -196,6 +198,8 @@ class Dataset:
     class_names: tuple[str, ...] | None = None
     aliases: tuple[str, ...] = ()
     product_level: Literal["L1C", "L2A"] | None = None
+    pixels: str = ""
+    masks: str = ""
     no_data: Label | None = None
     groups: Groups = field(default_factory=Groups)
     ranges: tuple[RangeCheck, ...] = ()

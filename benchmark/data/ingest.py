@@ -142,7 +142,8 @@ def train_statistics(dataset: Dataset, data_root: Path | None, ingest_dir: Path)
     """
     folder = source_folder(dataset, data_root)
     target = ingest_folder(dataset, folder, ingest_dir)
-    return manifest.open_split(_sources(dataset, folder)["train"], target / "train").statistics(None)
+    reader = _reader(dataset, folder, target)
+    return manifest.open_split(_sources(dataset, reader)["train"], target / "train").statistics(None)
 
 
 def fingerprints_if_ingested(

@@ -13,13 +13,6 @@ import numpy as np
 
 from benchmark.data.datasets import Dataset, StoredBand
 
-DTYPES = {
-    **{"m-eurosat": "i2", "m-SA-crop-type": "i2", "m-brick-kiln": "f8", "m-bigearthnet": "f4"},
-    **{"m-so2sat": "f4", "m-cashew-plant": "f4", "m-chesapeake": "f4"},
-}
-"""Stored dtype of pixels; uint8 elsewhere."""
-
-LABEL_DTYPES = {"m-cashew-plant": "i8", "m-chesapeake": "i8", "m-SA-crop-type": "i2"}
 NEVER_LABELLED = {"m-chesapeake": 1}
 """The lowest mask value that occurs: m-chesapeake's 0 does not, in the tiles seen."""
 
@@ -102,7 +95,7 @@ def _raster_of(name: str, date: int, places: int, seed: int, signal: float) -> t
     dataset = datasets.dataset(name)
     height, width = STRIDE * (-(-places // COLUMNS) - 1) + CHIP, STRIDE * (COLUMNS - 1) + CHIP
     blocks = _rng(dataset, seed, 0, 0).integers(0, dataset.num_classes, (height // 64, width // 64))
-    mask = np.kron(blocks, np.ones((64, 64), int)).astype(LABEL_DTYPES[name])
+    mask = np.kron(blocks, np.ones((64, 64), int)).astype(dataset.masks)
     return _bands(dataset, mask, (height, width), _rng(dataset, seed, 1, date), signal), mask
 
 
@@ -120,7 +113,7 @@ def _label(dataset: Dataset, spot: Spot, rng: np.random.Generator) -> int | np.n
         blocks = rng.integers(low, count, (4, 4))
         blocks[0, 0] = low + spot.place % (count - low)
         mask = np.kron(blocks, np.ones((-(-height // 4), -(-width // 4)), int))[:height, :width]
-        return mask.astype(LABEL_DTYPES.get(dataset.name, "u1"))
+        return mask.astype(dataset.masks or "u1")
     if dataset.multilabel:
         hot = np.zeros(count, np.int64)
         hot[[spot.place % count, *rng.integers(0, count, 2)]] = 1
@@ -177,7 +170,7 @@ def stored(
     else:
         scale = {"dn": 10000, "reflectance": 1, "byte": 255, "dn8": 255, "unit": 1}[band.unit]
         value = np.clip(value * scale, 0, scale)
-    return value.astype(DTYPES.get(dataset.name, "u1"))
+    return value.astype(dataset.pixels or "u1")
 
 
 def _rng(dataset: Dataset, seed: int, purpose: int, number: int) -> np.random.Generator:

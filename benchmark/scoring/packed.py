@@ -66,4 +66,4 @@ def _read(value: object, check: Callable[[object], Nested]) -> Nested:
 
 
 Packed = Annotated[Nested, WrapValidator(_read), PlainSerializer(pack, when_used="json")]
-"""Nested lists of floats [fit][group][count] in a dataclass; packed in its JSON. Lists are read as well."""
+"""Nested lists of floats, `[fit][group][count]`, in a dataclass; packed in its JSON. Lists are read as well."""

@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from encoders.checkpoints import load_tensors
+from tests.parity import figures
 
 ARCHIVES = Path(__file__).parent / "recordings" / "encoders"
 TOLERANCE = 1e-5
@@ -66,6 +67,10 @@ class Recording:
         error = ((actual - expected).abs().max() / expected.abs().max()).item()
         self.worst = max(self.worst, error)
         assert error <= TOLERANCE, f"{self.name} {key}: off by {error:.1e} of its largest value"
+        # Value rules are recorded together; whose each is stands in front of its name.
+        rules = self.name == "preprocess"
+        whose, what = (key.partition("_")[0], "value rules") if rules else (self.name, "outputs")
+        figures.note(whose, what, error, TOLERANCE, "of the largest value")
 
     def done(self) -> None:
         """Fail where a recorded tensor was not compared."""

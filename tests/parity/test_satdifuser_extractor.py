@@ -24,6 +24,7 @@ from encoders.checkpoints import fit, load_tensors
 from encoders.diffusionsat import Parts
 from encoders.satdifuser import SatDiFuser
 from encoders.satdifuser_options import parse
+from tests.parity import figures
 
 ROOT = Path(os.environ.get("PARITY_DIR") or Path(__file__).parent / "recordings")
 FOLDER = ROOT / "satdifuser"
@@ -52,8 +53,11 @@ class Recording:
         expected = self.tensors[key]
         assert actual.shape == expected.shape, key
         kind = key.split(".")[1] if key.startswith("call") else key.partition(".s")[0]
-        self.worst[kind] = max(self.worst.get(kind, 0.0), (actual - expected).abs().max().item())
+        error = (actual - expected).abs().max().item()
+        self.worst[kind] = max(self.worst.get(kind, 0.0), error)
         torch.testing.assert_close(actual, expected, rtol=0, atol=atol, msg=lambda text: f"{key}: {text}")
+        if atol:
+            figures.note("satdifuser", "features" if kind == "feat" else "latents", error, atol, "absolute")
 
     def compare_if_stored(self, key: str, actual: Tensor, atol: float) -> None:
         if key in self.tensors:

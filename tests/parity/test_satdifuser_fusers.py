@@ -25,6 +25,7 @@ from decoders.upernet import UPerNet
 from decoders.weighted import GlobalWeighted, LocalWeighted
 from encoders.base import Level
 from encoders.checkpoints import load_tensors
+from tests.parity import figures
 
 ROOT = Path(os.environ.get("PARITY_DIR") or Path(__file__).parent / "recordings")
 FOLDER = ROOT / "satdifuser"
@@ -70,6 +71,7 @@ class Recording:
     """A file of expected tensors, and which of them were compared."""
 
     def __init__(self, name: str) -> None:
+        self.fuser = name.partition("_")[0] + (" (fixed slicing)" if "fixed-slicing" in name else "")
         self.tensors = load_tensors(FOLDER / "fusers" / name)
         self.open = set(self.tensors)
         self.worst: dict[str, float] = {}
@@ -85,6 +87,8 @@ class Recording:
         error = (actual.double() - expected.double()).abs().max().item()
         self.worst[kind] = max(self.worst.get(kind, 0.0), error)
         torch.testing.assert_close(actual, expected, rtol=0, atol=atol, msg=lambda text: f"{key}: {text}")
+        if atol:
+            figures.note(self.fuser, "gates" if atol == ATOL_GATES else "maps and logits", error, atol, "absolute")
 
     def done(self) -> None:
         assert "output" in self.tensors, "no output is stored"
@@ -244,8 +248,10 @@ def test_training_steps_are_the_official_ones(fuser: str) -> None:
         norm = torch.stack([grad.double().norm() for grad in gradients if grad is not None]).norm().item()
         assert sum(grad is None for grad in gradients) == recorded["params_without_grad"]
         for key, actual in (("loss", loss.item()), ("grad_norm", norm)):
-            worst[key] = max(worst[key], abs(actual / recorded[key] - 1))
+            error = abs(actual / recorded[key] - 1)
+            worst[key] = max(worst[key], error)
             assert actual == pytest.approx(recorded[key], rel=RTOL_TRAINING), (key, number)
+            figures.note(fuser, "losses and gradient norms of six steps", error, RTOL_TRAINING, "relative")
         assert recorded.keys() == {"step", "lr", "loss", "grad_norm", "params_without_grad"}
         assert recorded["step"] == number
         optimiser.step()

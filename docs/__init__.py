@@ -1,0 +1,1 @@
+"""The documentation site: Markdown here, and in `generate/` what is made of configs, cards and docstrings."""
