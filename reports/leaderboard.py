@@ -45,9 +45,9 @@ def write(records: Iterable[Record], folder: Path, made: Sequence[Table] | None 
     found = tables(given) if made is None else made
     printed = sheets(found)
     contents = {
-        "leaderboard.csv": spreadsheets.csv(spreadsheets.tidy(given)),
-        "leaderboard_wide.csv": spreadsheets.csv(spreadsheets.wide(found)),
-        "leaderboard_tests.csv": spreadsheets.csv(spreadsheets.tests(found)),
+        "leaderboard.csv": spreadsheets.text_of(spreadsheets.tidy(given)),
+        "leaderboard_wide.csv": spreadsheets.text_of(spreadsheets.wide(found)),
+        "leaderboard_tests.csv": spreadsheets.text_of(spreadsheets.tests(found)),
         "leaderboard.md": markdown.document(printed),
         "leaderboard.tex": latex.document(printed),
     }
