@@ -5,11 +5,13 @@ Rows are plain dictionaries, all with the same columns in the same order; an emp
 
 import csv
 import io
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
 from benchmark.records import Record
+from reports.beside import Number, published_numbers
 from reports.table import Row, Table
 from reports.tables import has_random_weights
 
@@ -26,8 +28,10 @@ def tidy(records: Iterable[Record]) -> list[Line]:
 def wide(tables: Sequence[Table]) -> list[Line]:
     """A row a table and encoder, a column a dataset: mean headline metric as a fraction, none where there is none.
 
-    Behind the datasets: deviation over seeds, interval, rank interval, reason where a number is missing, aggregates.
+    Behind the datasets: deviation over seeds, interval, rank interval, reason where a number is missing, aggregates,
+    and what others have published, a column a protocol, never ranked (`published` says what protocol).
     """
+    theirs = [_by_row(table) for table in tables]
     rows = [
         {
             "table": number,
@@ -38,6 +42,7 @@ def wide(tables: Sequence[Table]) -> list[Line]:
             "fusion": row.fusion,
             **{column: cell.value for column, cell in row.cells.items()},
             **_beside(row),
+            **theirs[number - 1].get((row.title, row.fusion), {}),
         }
         for number, table in enumerate(tables, start=1)
         for row in table.rows
@@ -65,6 +70,51 @@ def _beside(row: Row) -> dict[str, object]:
         found |= {f"all: {name}": one.value, f"all: {name}, datasets": one.datasets}
         if one.low < one.high:
             found |= {f"all: {name}, low": one.low, f"all: {name}, high": one.high}
+    return found
+
+
+def published(tables: Sequence[Table]) -> list[Line]:
+    """Every published number beside a table, a row each, with ours where there is one; fractions, never ranked."""
+    return [
+        {"table": number, "column": one.column, **_ours(one), **_theirs(one)}
+        for number, table in enumerate(tables, start=1)
+        for one in published_numbers(table)
+    ]
+
+
+def _ours(one: Number) -> Line:
+    row, cell = one.line.row, one.line.cell(one.column)
+    return {
+        "title": one.line.title,
+        "encoder": row.encoder if row else "",
+        "fusion": row.fusion if row else "",
+        "ours": cell.value if cell else "",
+        "low": cell.low if cell else "",
+        "high": cell.high if cell else "",
+    }
+
+
+def _theirs(one: Number) -> Line:
+    theirs = one.published
+    return {
+        "protocol": one.protocol.name,
+        "published": theirs.fraction,
+        "published std": "" if theirs.std is None else theirs.std_fraction,
+        "published metric": theirs.metric,
+        "variant": theirs.variant,
+        "protocol_note": theirs.protocol_note,
+        "source": theirs.source,
+        "url": theirs.url,
+    }
+
+
+def _by_row(table: Table) -> dict[tuple[str, str], Line]:
+    """Columns of published numbers, by title and fuser of the row that they stand beside."""
+    found: dict[tuple[str, str], Line] = defaultdict(dict)
+    for one in published_numbers(table):
+        if one.line.row:
+            name = f"{one.column}: published, {one.protocol.name}"
+            found[one.line.row.title, one.line.row.fusion][name] = one.published.fraction
     return found
 
 

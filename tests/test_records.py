@@ -86,7 +86,10 @@ def test_key_is_the_same_in_every_process():
         (lambda plain: plain["score"].pop("headline"), "'score.headline' is missing"),
         (lambda plain: plain["cost"].update(encode_seconds="fast"), "'cost.encode_seconds' is 'fast'"),
         (lambda plain: plain["provenance"].update(config=[1]), "'provenance.config' is"),
-        (lambda plain: plain["score"].update(group_counts={"shape": [1, 1, 1], "whole": "x"}), "'score.group_counts' is"),
+        (
+            lambda plain: plain["score"].update(group_counts={"shape": [1, 1, 1], "whole": "x"}),
+            "'score.group_counts' is",
+        ),
         (lambda plain: plain["score"].update(group_counts=[["x"]]), "'score.group_counts.0.0' is 'x'"),
         (lambda plain: plain.update(role="modle"), "'role' is 'modle'; did you mean model"),
         (lambda plain: plain.update(schema=SCHEMA + 1), f"schema {SCHEMA + 1}, this version reads {SCHEMA}"),
