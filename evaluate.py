@@ -15,7 +15,7 @@ from benchmark.stopping import HOW_TO_GO_ON, stoppable
 
 if TYPE_CHECKING:
     from benchmark.places import Places
-    from benchmark.records import Record
+    from reports.merging import Merged
 
 RESULTS = "results"
 USER_ERROR = 2
@@ -93,10 +93,10 @@ def _report(options: argparse.Namespace) -> int:
 
     folders = options.folders or [options.output or RESULTS]
     output = options.output or (folders[0] if len(folders) == 1 else RESULTS)
-    records = _write_reports(output, folders, draws=True)
+    merged = _write_reports(output, folders, draws=True)
     print(f"Look at {output}/index.html; leaderboard.csv, .md and .tex beside it say the same")
     if options.reproduce:
-        _, text, table = reproduction.write(records, options.reproduce, Path(output))
+        _, text, table = reproduction.write(merged, options.reproduce, Path(output))
         print(f"Beside the paper's cells: {text} and {table}")
     return 0
 
@@ -230,7 +230,7 @@ def _places(options: argparse.Namespace) -> "Places":
     )
 
 
-def _write_reports(output: str, folders: Sequence[str], draws: bool = False) -> "Sequence[Record]":
+def _write_reports(output: str, folders: Sequence[str], draws: bool = False) -> "Merged":
     from pathlib import Path
 
     from benchmark.records import RecordStore
@@ -250,7 +250,7 @@ def _write_reports(output: str, folders: Sequence[str], draws: bool = False) -> 
             figures.write(merged, found, Path(output))
     console.print_tables(derived.main(found))
     console.print_sheets(experiments.sheets(experiments.shown(merged.records)))
-    return merged.records
+    return merged
 
 
 CALLS = {

@@ -2,8 +2,9 @@
 
 `leaderboard.csv` is tidy, a row a record with everything known of it; `leaderboard_wide.csv`, `.md` and `.tex` have
 a row an encoder and a column a dataset, a table for each set of comparable records (`reports.tables`), and what is read
-off them; `leaderboard_tests.csv` has the paired tests behind the marks; `geobench_results.csv` is what GEO-Bench's own
-plotting tools read, where there are records of its datasets.
+off them; `leaderboard_tests.csv` has the paired tests behind the marks, `leaderboard_published.csv` what others have
+published on the same datasets; `geobench_results.csv` is what GEO-Bench's own plotting tools read, where there are
+records of its datasets.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,21 +14,22 @@ from benchmark.atomic import write_atomically
 from benchmark.records import Record
 from encoders.errors import UserError
 from reports import experiments, geobench, latex, markdown, spreadsheets
+from reports.beside import all_beside
 from reports.derived import ablations, curves, differences, main
-from reports.other_sheets import of_costs, of_curves, of_differences
+from reports.other_sheets import of_costs, of_curves, of_differences, of_published
 from reports.sheet import Sheet, of_table
 from reports.table import Table
 from reports.tables import tables
 
 
 def sheets(found: Sequence[Table], records: Iterable[Record] = ()) -> list[Sheet]:
-    """Everything that is printed: leaderboards, ablations, experiments, costs, label fractions, stored band names."""
+    """Everything printed: leaderboards, published numbers, ablations, experiments, costs, fractions, stored names."""
     printed = main(found)
     boards = [of_table(table, number) for number, table in enumerate(printed, start=1)]
     ablated = [of_table(table, number) for number, table in enumerate(ablations(found), start=1)]
     asked = experiments.sheets(experiments.shown(records))
-    beside = [*of_costs(printed), *of_curves(curves(found)), *of_differences(differences(found))]
-    return [*boards, *ablated, *asked, *beside]
+    read_off = [*of_costs(printed), *of_curves(curves(found)), *of_differences(differences(found))]
+    return [*boards, *of_published(all_beside(printed)), *ablated, *asked, *read_off]
 
 
 def write(records: Iterable[Record], folder: Path, made: Sequence[Table] | None = None) -> list[Path]:
@@ -48,13 +50,14 @@ def write(records: Iterable[Record], folder: Path, made: Sequence[Table] | None 
     found = tables(given) if made is None else made
     printed = sheets(found, given)
     contents = {
-        "leaderboard.csv": spreadsheets.csv(spreadsheets.tidy(given)),
-        "leaderboard_wide.csv": spreadsheets.csv(spreadsheets.wide(found)),
-        "leaderboard_tests.csv": spreadsheets.csv(spreadsheets.tests(found)),
+        "leaderboard.csv": spreadsheets.text_of(spreadsheets.tidy(given)),
+        "leaderboard_wide.csv": spreadsheets.text_of(spreadsheets.wide(found)),
+        "leaderboard_tests.csv": spreadsheets.text_of(spreadsheets.tests(found)),
+        "leaderboard_published.csv": spreadsheets.text_of(spreadsheets.published(found)),
         "leaderboard.md": markdown.document(printed),
         "leaderboard.tex": latex.document(printed),
     }
     theirs = geobench.frame(given, found)
     if len(theirs):
-        contents["geobench_results.csv"] = spreadsheets.csv(theirs)
+        contents["geobench_results.csv"] = spreadsheets.text_of(theirs.where(theirs.notna(), "").to_dict("records"))
     return [write_atomically(folder / name, text.encode()) for name, text in contents.items()]

@@ -49,7 +49,12 @@ class Published:
     @property
     def fraction(self) -> float:
         """The value in [0, 1]."""
-        return self.value / 100 if "%" in self.metric else self.value
+        return round(self.value / 100, 6) if "%" in self.metric else self.value
+
+    @property
+    def std_fraction(self) -> float:
+        """The deviation over seeds on the scale of `fraction`; 0 where there is none."""
+        return round((self.std or 0.0) / (100 if "%" in self.metric else 1), 6)
 
 
 COLUMNS = [field.name for field in fields(Published)]

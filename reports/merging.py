@@ -1,5 +1,7 @@
 """Records of several results folders as one: copies of a record agree, or the error names both."""
 
+import contextlib
+import gc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,16 +50,30 @@ def merge(folders: Sequence[Path]) -> Merged:
     records: dict[str, Record] = {}
     origins: dict[str, Path] = {}
     absences = []
-    for folder in {folder.resolve(): folder for folder in folders}.values():
-        for record in RecordStore(folder):
-            key, before = record.key, records.get(record.key)
-            if before is None:
-                records[key], origins[key] = record.light(), folder
-            else:
-                _check_agreement(record, folder, before, origins[key])
-                records[key] = before.also(record.rows, record.variant, record.experiments)
-        absences += list(_absences(folder))
+    with _without_collector():
+        for folder in {folder.resolve(): folder for folder in folders}.values():
+            store = RecordStore(folder)
+            for record in map(store.read_light, store.keys()):
+                key, before = record.key, records.get(record.key)
+                if before is None:
+                    records[key], origins[key] = record, folder
+                else:
+                    _check_agreement(record, folder, before, origins[key])
+                    records[key] = before.also(record.rows, record.variant, record.experiments)
+            absences += list(_absences(folder))
     return Merged([records[key] for key in sorted(records)], origins, absences)
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """What is read is kept and holds no cycles: Python's collector would walk through all of it again and again."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def _check_agreement(record: Record, folder: Path, before: Record, other: Path) -> None:

@@ -1,12 +1,70 @@
-"""Costs, label fractions and band names as sheets: what stands beside a leaderboard and is never ranked."""
+"""What stands beside a leaderboard and is never ranked, as sheets: published numbers, costs, label fractions, bands."""
 
 from collections.abc import Sequence
 from itertools import groupby
 
 from reports import paper
+from reports.beside import Beside, Line
 from reports.derived import Curve, Difference, Point
-from reports.sheet import Ink, Sheet, count, grid, kind, number
-from reports.table import Efficiency, Row, Table
+from reports.literature import Published
+from reports.sheet import Ink, Sheet, count, grid, number, ours
+from reports.table import NOT_RANKED, Efficiency, Row, Table, kind
+
+PUBLISHED = (
+    "Percent. Ours: the headline metric and its interval, from the table of the same name. Every other column is "
+    "another protocol's (see its note): it doesn't compare with ours nor with its neighbours, and is never ranked"
+)
+
+
+def of_published(found: Sequence[Beside]) -> list[Sheet]:
+    """Published numbers: a sheet a table, a section a dataset, a column a protocol."""
+    return [_of_published(one, number) for number, one in enumerate(found, start=1)]
+
+
+def _of_published(one: Beside, number: int) -> Sheet:
+    table, notes = one.table, one.notes
+    heads = [Ink(protocol.name, notes=mark) for protocol, mark in zip(one.protocols, notes, strict=False)]
+    fused = any(line.row and line.row.fusion != "none" for lines in one.lines.values() for line in lines)
+    body = [
+        (f"{column}, {paper.metric(table.metrics[column])}",
+         tuple(_published_line(line, column, fused, one) for line in lines))
+        for column, lines in one.lines.items()
+    ]  # fmt: skip
+    return Sheet(
+        name=f"published-{number}",
+        title=f"{kind(table)} beside published numbers: {table.title}",
+        head=(Ink("Encoder"), *([Ink("Fuser")] if fused else []), Ink("Ours"), *heads),
+        labels=1 + fused,
+        body=tuple(body),
+        lines=(f"{PUBLISHED}.", *_signs(one)),
+        notes=(*_dagger(one), *((mark, note.rstrip(".")) for mark, note in notes.items())),
+    )
+
+
+def _signs(one: Beside) -> list[str]:
+    every = [number for lines in one.lines.values() for line in lines for number in line.published]
+    deviates = any(number and number.std is not None for number in every)
+    return [
+        "--: no row of ours, or not published.",
+        *(["± of a published number: deviation over its seeds."] if deviates else []),
+    ]
+
+
+def _dagger(one: Beside) -> list[tuple[str, str]]:
+    cells = [line.cell(column) for column, lines in one.lines.items() for line in lines]
+    return [("†", NOT_RANKED)] if any(cell and not cell.ranked for cell in cells) else []
+
+
+def _published_line(line: Line, column: str, fused: bool, one: Beside) -> tuple[Ink, ...]:
+    cell = line.cell(column)
+    fuser = [Ink(paper.FUSERS.get(line.row.fusion, line.row.fusion) if line.row else "")] if fused else []
+    numbers = [Ink("--") if number is None else _published(number, one) for number in line.published]
+    return (Ink(line.title), *fuser, Ink("--") if cell is None else ours(cell), *numbers)
+
+
+def _published(number: Published, one: Beside) -> Ink:
+    std = "" if number.std is None else f" ± {100 * number.std_fraction:.1f}"
+    return Ink(f"{100 * number.fraction:.1f}{std}", notes=one.marks(number))
 
 
 def of_costs(tables: Sequence[Table]) -> list[Sheet]:

@@ -18,11 +18,12 @@ from tabulate import tabulate
 
 import configs
 from benchmark.atomic import write_atomically
-from benchmark.records import Record
+from benchmark.records import Record, RecordStore
 from benchmark.scoring.over_seeds import OverSeeds, over_seeds
 from encoders.errors import UserError, nearest, strict, validate
 from reports import latex, literature
 from reports.literature import Published
+from reports.merging import Merged
 from reports.tables import has_random_weights
 
 FOLDER = configs.ROOT / "reproduce"
@@ -117,9 +118,9 @@ def load(name: str) -> Paper:
     return validate(Paper, yaml.safe_load((FOLDER / f"{name}.yaml").read_text()), f"configs/reproduce/{name}.yaml")
 
 
-def lines(paper: Paper, published: Iterable[Published], records: Iterable[Record]) -> list[Line]:
+def lines(paper: Paper, published: Iterable[Published], merged: Merged) -> list[Line]:
     """The paper's cells by task and dataset, each with every protocol of ours that has records of it."""
-    ours = _by_cell(paper, records)
+    ours = _by_cell(paper, merged.records)
     matches = {match.variant: match for match in paper.rows}
     # One number may stand in several of a paper's tables.
     cells: dict[tuple[object, ...], Published] = {}
@@ -130,21 +131,31 @@ def lines(paper: Paper, published: Iterable[Published], records: Iterable[Record
         match = matches.get(one.variant)
         runs = ours.get((one.dataset, match), {}) if match else {}
         metric = paper.metrics[one.task]
-        found += [Line(one, match, protocol, over_seeds(run, metric)) for protocol, run in runs.items()]
+        found += [
+            Line(one, match, protocol, over_seeds(_counted(run, metric, merged), metric))
+            for protocol, run in runs.items()
+        ]
         if not runs:
             found.append(Line(one, match))
     return found
 
 
-def write(records: Iterable[Record], name: str, folder: Path) -> list[Path]:
+def write(merged: Merged, name: str, folder: Path) -> list[Path]:
     """Write `reproduction_NAME.csv`, `.md` and `.tex` into a folder, each atomically; raises as `load`."""
     paper = load(name)
-    found = lines(paper, literature.read(literature.FOLDER / paper.file), records)
+    found = lines(paper, literature.read(literature.FOLDER / paper.file), merged)
     contents = {"csv": _csv(found), "md": _markdown(paper, found), "tex": _latex(paper, found)}
     paths = [folder / f"reproduction_{name}.{suffix}" for suffix in contents]
     return [
         write_atomically(path, text.encode()) for path, text in zip(paths, contents.values(), strict=True)
     ]  # fmt: skip
+
+
+def _counted(run: Sequence[Record], metric: str, merged: Merged) -> Sequence[Record]:
+    """The records of a run, read again with their counts where the interval of a metric has to be made of them."""
+    if metric == run[0].score.headline:
+        return run
+    return [RecordStore(merged.folders[record.key]).read(record.key) for record in run]
 
 
 def _by_cell(paper: Paper, records: Iterable[Record]) -> dict[tuple[str, Match], dict[str, list[Record]]]:

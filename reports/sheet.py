@@ -1,12 +1,12 @@
 """A table ready to print, in words and marks: the same for Markdown and LaTeX, which only dress it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from reports import paper
 from reports.marks import WITHOUT
 from reports.placed import Placed, place
-from reports.table import NOT_RANKED, Cell, Efficiency, Missing, Row, Table
+from reports.table import NOT_RANKED, Cell, Efficiency, Missing, Row, Table, kind
 
 MISSING = {"not run": "--", "failed": "failed", "impossible": "n/a"}
 MEANING = {"not run": "not run", "failed": "the run ended in an error", "impossible": "nothing sensible can be fed"}
@@ -45,15 +45,6 @@ class Sheet:
     body: tuple[tuple[str, tuple[tuple[Ink, ...], ...]], ...]
     lines: tuple[str, ...] = ()
     notes: tuple[tuple[str, str], ...] = field(default=())
-
-
-def kind(table: Table) -> str:
-    """What a table is called for short."""
-    if table.settings["task"] == "segmentation":
-        return "Segmentation"
-    if table.settings["features"]:
-        return "FUSED"
-    return {"linear": "LP", "knn": "kNN"}.get(table.settings["probe"], table.settings["probe"])
 
 
 def of_table(table: Table, number: int) -> Sheet:
@@ -136,6 +127,11 @@ def _cell(cell: Cell, notes: str) -> Ink:
     marks = [*([] if cell.ranked else ["†"]), *(["≈"] if cell.tied else []), *([notes] if notes else [])]
     interval = (100 * cell.low, 100 * cell.high) if cell.has_interval else None
     return Ink(cell.percent, cell.mark, ",".join(marks), interval)
+
+
+def ours(cell: Cell) -> Ink:
+    """A cell that stands outside its ranking: its value and interval, a dagger where it isn't ranked."""
+    return replace(_cell(cell, ""), style="", notes="" if cell.ranked else "†")
 
 
 def aggregate(row: Row, name: str) -> Ink:

@@ -1,30 +1,37 @@
-"""Tables for a spreadsheet or a script: tidy (a row a record), wide (a row an encoder), tests, costs."""
+"""Tables for a spreadsheet or a script: tidy (a row a record), wide (a row an encoder), tests.
 
+Rows are plain dictionaries, all with the same columns in the same order; an empty text where there is nothing to say.
+"""
+
+import csv
+import io
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
-import pandas as pd
-
 from benchmark.records import Membership, Record
+from reports.beside import Number, published_numbers
 from reports.table import Row, Table
 from reports.tables import has_random_weights
 
-Frame = pd.DataFrame
+Line = dict[str, Any]
 
 
-def tidy(records: Iterable[Record]) -> Frame:
+def tidy(records: Iterable[Record]) -> list[Line]:
     """One row a record, by dataset, probe and encoder; scores are fractions in [0, 1]."""
     distinct = {record.key: record for record in records}.values()
-    frame = Frame([_tidy_row(record) for record in distinct])
-    order = ["task", "dataset", "protocol", "bands", "probe", "encoder", "fusion", "seed", "key"]
-    return frame.sort_values(order, ignore_index=True) if len(frame) else frame
+    order = itemgetter("task", "dataset", "protocol", "bands", "probe", "encoder", "fusion", "seed", "key")
+    return sorted((_tidy_row(record) for record in distinct), key=order)
 
 
-def wide(tables: Sequence[Table]) -> Frame:
-    """A row a table and encoder, a column a dataset: mean headline metric as a fraction, NaN if there is none.
+def wide(tables: Sequence[Table]) -> list[Line]:
+    """A row a table and encoder, a column a dataset: mean headline metric as a fraction, none where there is none.
 
-    Behind the datasets: deviation over seeds, interval, rank interval, reason where a number is missing, aggregates.
+    Behind the datasets: deviation over seeds, interval, rank interval, reason where a number is missing, aggregates,
+    and what others have published, a column a protocol, never ranked (`published` says what protocol).
     """
+    theirs = [_by_row(table) for table in tables]
     rows = [
         {
             "table": number,
@@ -35,6 +42,7 @@ def wide(tables: Sequence[Table]) -> Frame:
             "fusion": row.fusion,
             **{column: cell.value for column, cell in row.cells.items()},
             **_beside(row),
+            **theirs[number - 1].get((row.title, row.fusion), {}),
         }
         for number, table in enumerate(tables, start=1)
         for row in table.rows
@@ -43,7 +51,8 @@ def wide(tables: Sequence[Table]) -> Frame:
     keys = dict.fromkeys(key for row in rows for key in row)
     fixed = [name for name in keys if name not in columns and ": " not in name]
     beside = sorted(name for name in keys if ": " in name and name not in columns)
-    return Frame(rows, columns=[*fixed, *columns, *beside])
+    order = [*fixed, *columns, *beside]
+    return [{name: row.get(name, "") for name in order} for row in rows]
 
 
 def _beside(row: Row) -> dict[str, object]:
@@ -64,9 +73,54 @@ def _beside(row: Row) -> dict[str, object]:
     return found
 
 
-def tests(tables: Sequence[Table]) -> Frame:
+def published(tables: Sequence[Table]) -> list[Line]:
+    """Every published number beside a table, a row each, with ours where there is one; fractions, never ranked."""
+    return [
+        {"table": number, "column": one.column, **_ours(one), **_theirs(one)}
+        for number, table in enumerate(tables, start=1)
+        for one in published_numbers(table)
+    ]
+
+
+def _ours(one: Number) -> Line:
+    row, cell = one.line.row, one.line.cell(one.column)
+    return {
+        "title": one.line.title,
+        "encoder": row.encoder if row else "",
+        "fusion": row.fusion if row else "",
+        "ours": cell.value if cell else "",
+        "low": cell.low if cell else "",
+        "high": cell.high if cell else "",
+    }
+
+
+def _theirs(one: Number) -> Line:
+    theirs = one.published
+    return {
+        "protocol": one.protocol.name,
+        "published": theirs.fraction,
+        "published std": "" if theirs.std is None else theirs.std_fraction,
+        "published metric": theirs.metric,
+        "variant": theirs.variant,
+        "protocol_note": theirs.protocol_note,
+        "source": theirs.source,
+        "url": theirs.url,
+    }
+
+
+def _by_row(table: Table) -> dict[tuple[str, str], Line]:
+    """Columns of published numbers, by title and fuser of the row that they stand beside."""
+    found: dict[tuple[str, str], Line] = defaultdict(dict)
+    for one in published_numbers(table):
+        if one.line.row:
+            name = f"{one.column}: published, {one.protocol.name}"
+            found[one.line.row.title, one.line.row.fusion][name] = one.published.fraction
+    return found
+
+
+def tests(tables: Sequence[Table]) -> list[Line]:
     """Every paired test behind a mark, a row each; differences are of fractions."""
-    rows = [
+    return [
         {
             "table": number,
             "column": test.column,
@@ -85,7 +139,6 @@ def tests(tables: Sequence[Table]) -> Frame:
         for number, table in enumerate(tables, start=1)
         for test in table.tests
     ]
-    return Frame(rows)
 
 
 def _tidy_row(record: Record) -> dict[str, Any]:
@@ -153,19 +206,13 @@ def _weights(record: Record) -> str:
     return " ".join(sha[:8] for _, sha in sorted(record.run.weights.items())) or "none"
 
 
-def _is_value(frame: Frame, name: str) -> bool:
-    return pd.api.types.is_numeric_dtype(frame[name])
-
-
-def csv(frame: Frame) -> str:
+def text_of(lines: Sequence[Line]) -> str:
     """CSV whose texts no spreadsheet takes for a formula: those get a leading apostrophe."""
-    inert = frame.copy()
-    for name in inert.columns:
-        if not _is_value(inert, name):
-            inert[name] = [_inert(value) for value in inert[name].to_numpy(object)]
-    inert.columns = pd.Index([_inert(name) for name in inert.columns])
-    text: str = inert.to_csv(index=False, lineterminator="\n")
-    return text
+    text = io.StringIO()
+    written = csv.writer(text, lineterminator="\n")
+    written.writerow(map(_inert, lines[0] if lines else ()))
+    written.writerows(map(_inert, line.values()) for line in lines)
+    return text.getvalue()
 
 
 def _inert(value: Any) -> Any:

@@ -257,6 +257,15 @@ class Table:
         return any(not cell.ranked for row in self.rows for cell in row.cells.values())
 
 
+def kind(table: Table) -> str:
+    """What a table is called for short."""
+    if table.settings["task"] == "segmentation":
+        return "Segmentation"
+    if table.settings["features"]:
+        return "FUSED"
+    return {"linear": "LP", "knn": "kNN"}.get(table.settings["probe"], table.settings["probe"])
+
+
 def block_of(row: Row, ranks_within: Within) -> str:
     """What a model's row competes within, in a few words."""
     if ranks_within != "fusion":

@@ -119,7 +119,7 @@ def _record(cell: Cell, run: Run, filled: list[str], ranked: bool) -> Record:
         chosen={"learning_rate": 1e-3} if cell.is_trained else {"C": 0.1},
         interval=statistics.interval_of(fits, headline, drawn, 0.95),
         resamples=statistics.pack(drawn),
-        group_counts=fits.round(1).tolist(),
+        group_counts=fits.tolist(),
         confusion=confusion.astype(int).tolist(),
         calibration=[[100.0, 50.0, 100.0 * value]],
         n_groups=fits.shape[1],
@@ -186,9 +186,8 @@ def _pixels(classes: int, rates: np.ndarray, images: np.random.Generator) -> tup
     truth = images.dirichlet(np.full(classes, 0.2), rates.shape[1]) * 65536
     ratio = rates[..., None] * images.uniform(0.85, 1.0, classes)
     common = truth * 2 * ratio / (1 + ratio)  # the IoU of equal areas is then `ratio`
-    counts = np.concatenate(
-        [common, np.broadcast_to(truth, common.shape), np.broadcast_to(truth, common.shape)], axis=2
-    )
+    areas = np.broadcast_to(truth, common.shape)
+    counts = np.concatenate([common, areas, areas], axis=2).round()
     whole = truth.sum(axis=0)
     right = common[0].sum(axis=0)
     confusion = np.outer(whole - right, whole - right) / max((whole - right).sum(), 1)

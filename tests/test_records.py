@@ -13,7 +13,7 @@ import pytest
 from benchmark.atomic import _host, remove_litter, write_atomically
 from benchmark.records import SCHEMA, RecordStore
 from encoders.errors import UserError
-from tests.record_factory import PREDICTIONS, RUN, make_record
+from tests.record_factory import PREDICTIONS, PROVENANCE, RUN, make_record
 
 ROOT = Path(__file__).parents[1]
 
@@ -85,6 +85,12 @@ def test_key_is_the_same_in_every_process():
         (lambda plain: plain["score"].update(metrik=1), "unknown key 'score.metrik'; did you mean metrics"),
         (lambda plain: plain["score"].pop("headline"), "'score.headline' is missing"),
         (lambda plain: plain["cost"].update(encode_seconds="fast"), "'cost.encode_seconds' is 'fast'"),
+        (lambda plain: plain["provenance"].update(config=[1]), "'provenance.config' is"),
+        (
+            lambda plain: plain["score"].update(group_counts={"shape": [1, 1, 1], "whole": "x"}),
+            "'score.group_counts' is",
+        ),
+        (lambda plain: plain["score"].update(group_counts=[["x"]]), "'score.group_counts.0.0' is 'x'"),
         (lambda plain: plain.update(role="modle"), "'role' is 'modle'; did you mean model"),
         (lambda plain: plain.update(schema=SCHEMA + 1), f"schema {SCHEMA + 1}, this version reads {SCHEMA}"),
         (
@@ -97,11 +103,19 @@ def test_an_edited_record_is_refused_with_its_name_and_field(store, change, mess
     record = make_record()
     path = store.write(record, PREDICTIONS)
     _edit(path, change)
-    with pytest.raises(UserError) as caught:
-        store.read(record.key)
-    assert message in str(caught.value)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
+    for read in (store.read, store.read_light):
+        with pytest.raises(UserError) as caught:
+            read(record.key)
+        assert message in str(caught.value)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_record_read_without_its_bulk_is_the_record_without_its_bulk(store):
+    made = make_record(input_card={"channels": []}, provenance=replace(PROVENANCE, config={"dataset": {"name": "x"}}))
+    store.write(made, PREDICTIONS)
+    assert store.read_light(made.key) == made.light() == store.read(made.key).light()
+    assert made.light() != made
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"\xff\xfe", b"[]", b"null"])
@@ -109,10 +123,11 @@ def test_a_damaged_record_is_refused_in_one_sentence(store, damage):
     record = make_record()
     path = store.write(record, PREDICTIONS)
     path.write_bytes(damage or path.read_bytes()[:100])
-    with pytest.raises(UserError) as caught:
-        list(store)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
+    for read in (store.read, store.read_light):
+        with pytest.raises(UserError) as caught:
+            list(map(read, store.keys()))
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
 
 
 def test_a_record_that_is_not_there_is_a_sentence(store):

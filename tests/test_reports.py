@@ -131,7 +131,7 @@ def test_one_unranked_cell_keeps_its_row_but_not_its_mark():
 def test_incomparable_records_never_share_a_table(other):
     records = [make_record(0.9), make_record(0.8, encoder="dofa", **other)]
     assert [len(table.rows) for table in tables(records)] == [1, 1]
-    assert spreadsheets.wide(tables(records))["table"].tolist() == [1, 2]
+    assert [line["table"] for line in spreadsheets.wide(tables(records))] == [1, 2]
 
 
 @pytest.mark.parametrize("other", [{"data": {"test": "9999"}}, {"metric": "f1_micro"}])
@@ -218,8 +218,8 @@ def test_tidy_and_wide_agree(tmp_path):
 
 
 def test_tidy_names_random_weights_and_shortens_hashes():
-    frame = spreadsheets.tidy([make_record(), make_record(encoder="x", weights={"random": "1"}, ranked=True)])
-    assert set(zip(frame["weights"], frame["ranked"], strict=True)) == {("abababab", True), ("random", False)}
+    lines = spreadsheets.tidy([make_record(), make_record(encoder="x", weights={"random": "1"}, ranked=True)])
+    assert {(line["weights"], line["ranked"]) for line in lines} == {("abababab", True), ("random", False)}
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@"])

@@ -11,6 +11,7 @@ import evaluate
 from benchmark.records import Record, RecordStore
 from encoders.errors import UserError
 from reports import literature, reproduction
+from reports.merging import Merged, merge
 from reports.reproduction import NO_ROW, NOT_RUN, Line, lines, load, write
 from tests.record_factory import PREDICTIONS, make_record
 
@@ -24,7 +25,7 @@ def record(value: float = 0.96, **changes: Any) -> Record:
 def found(*records: Record) -> dict[tuple[str, str], list[Line]]:
     paper = load("satdifuser")
     cells: dict[tuple[str, str], list[Line]] = {}
-    for line in lines(paper, literature.read(literature.FOLDER / paper.file), records):
+    for line in lines(paper, literature.read(literature.FOLDER / paper.file), Merged([*records], {}, [])):
         cells.setdefault((line.published.dataset, line.published.variant), []).append(line)
     return cells
 
@@ -75,7 +76,7 @@ def test_what_is_not_the_papers_row_does_not_stand_beside_it(changes: dict[str, 
     assert line.shown()[5] == NOT_RUN
 
 
-def test_a_family_stands_beside_the_model_it_is_of_and_masks_by_the_papers_own_mean() -> None:
+def test_a_family_stands_beside_the_model_it_is_of_and_masks_by_the_papers_own_mean(tmp_path: Path) -> None:
     made = make_record(0.5, metric="miou_truth", dataset="m-nz-cattle", encoder="croma_large_optical", bands="authors")
     score = replace(
         made.score,
@@ -83,14 +84,18 @@ def test_a_family_stands_beside_the_model_it_is_of_and_masks_by_the_papers_own_m
         group_counts=[[[10.0, 5.0, 20.0, 5.0, 10.0, 5.0], [5.0, 5.0, 20.0, 10.0, 5.0, 5.0]]],
     )
     made = replace(made, rows={"croma": "CROMA"}, score=score, task="segmentation")
-    (line,) = found(made)["m-nz-cattle", "CROMA"]
+    RecordStore(tmp_path).write(made, PREDICTIONS)
+    paper = load("satdifuser")
+    every = lines(paper, literature.read(literature.FOLDER / paper.file), merge([tmp_path]))
+    (line,) = [one for one in every if (one.published.dataset, one.published.variant) == ("m-nz-cattle", "CROMA")]
     assert line.ours is not None
     assert line.ours.value == 0.6
+    assert line.ours.low < 0.6 < line.ours.high
     assert line.shown()[:3] == ["m-nz-cattle", "CROMA", "croma"]
 
 
 def test_three_files_say_the_same_and_name_where_the_papers_numbers_are_from(tmp_path: Path) -> None:
-    paths = write([record()], "satdifuser", tmp_path)
+    paths = write(Merged([record()], {}, []), "satdifuser", tmp_path)
     assert [path.name for path in paths] == [f"reproduction_satdifuser.{suffix}" for suffix in ("csv", "md", "tex")]
     table, text, tex = (path.read_text() for path in paths)
     rows = list(csv.DictReader(table.splitlines()))

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from reports import paper
 from reports.figures.panels import Layout, is_leftmost, legend, legend_height, panels
-from reports.figures.style import INK, METRICS, SMALL, Look, Looks, folded, label, width_of
+from reports.figures.style import INK, SMALL, Look, Looks, folded, label, width_of
 from reports.table import Cell, Efficiency, Row, Table
 
 CURVES = 8
@@ -33,7 +34,7 @@ def bars(table: Table, looks: Looks) -> Any:
     for number, (ax, column) in enumerate(zip(axes, table.columns, strict=True)):
         _draw_bars(ax, [row.cells.get(column) for row in rows], [looks[label(row)] for row in rows])
         ax.set(xlim=(0, 100), ylim=(-0.6, len(rows) - 0.4), xticks=(0, 25, 50, 75, 100))
-        ax.set_title(f"{column}\n{METRICS.get(table.metrics[column], table.metrics[column])} (%)", pad=3)
+        ax.set_title(f"{column}\n{paper.metric(table.metrics[column])} (%)", pad=3)
         ax.set_yticks(range(len(rows)), names if is_leftmost(number, len(axes)) else [""] * len(rows))
         ax.tick_params(axis="y", length=0)
         ax.grid(axis="x")
@@ -100,7 +101,7 @@ def cost(table: Table, looks: Looks) -> Any:
         if number:
             ax.sharey(axes[0])
             ax.tick_params(labelleft=False)
-    metrics = {METRICS.get(table.metrics[column], table.metrics[column]) for column in common}
+    metrics = {paper.metric(table.metrics[column]) for column in common}
     what = next(iter(metrics)) if len(metrics) == 1 else "score"
     over = common[0] if len(common) == 1 else f"mean of {len(common)} datasets"
     axes[0].set_ylabel(f"{what}, {over} (%)")
@@ -215,7 +216,7 @@ def fractions(of: Curves, looks: Looks) -> Any:
         ax.grid(True)
         if is_leftmost(number, len(axes)):
             metric = next(table.metrics[column] for table in every if column in table.metrics)
-            ax.set_ylabel(f"{METRICS.get(metric, metric)} (%)")
+            ax.set_ylabel(f"{paper.metric(metric)} (%)")
     legend(made, names, looks)
     return made
 

@@ -70,16 +70,6 @@ RC: dict[str, Any] = {
     "pdf.compression": 6,
 }
 
-METRICS = {
-    "accuracy": "accuracy",
-    "f1_micro": "micro F1",
-    "miou_truth": "mIoU",
-    "miou_labelled": "mIoU of labelled pixels",
-    "miou_absent_zero": "mIoU, absent as 0",
-    "miou_absent_excluded": "mIoU, absent left out",
-    "pixel_accuracy": "pixel accuracy",
-}
-
 
 @dataclass(frozen=True)
 class Look:

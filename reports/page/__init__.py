@@ -33,7 +33,7 @@ def write(merged: Merged, tables: Sequence[Table], folder: Path) -> Path:
     """Write the page of these records, and of the tables made of them, into a folder, atomically; returns its path."""
     # Whole training splits first; of the rest, the order is the tables'.
     tables = sorted(tables, key=is_fraction)
-    beside = {origin.resolve() for origin in merged.folders.values()} == {folder.resolve()}
+    beside = {origin.resolve() for origin in set(merged.folders.values())} == {folder.resolve()}
     data = page_data(merged, tables) | {"linked": beside}
     style = (HERE / "style.css").read_text()
     script = '(() => {\n"use strict";\n' + "\n".join((HERE / name).read_text() for name in SCRIPTS) + "})();\n"
