@@ -85,6 +85,19 @@ class Choices:
     unit: Unit | None = None
 
 
+@dataclass(frozen=True)
+class Taken:
+    """A channel that comes: the modality it is of, its number there, and PANGAEA's name of it."""
+
+    modality: str
+    at: int
+    name: str
+
+    def of(self, told: Told, what: Mapping[str, Sequence[float]]) -> float:
+        """Its number in a list that has one a band of the dataset."""
+        return what[self.modality][told.bands[self.modality].index(self.name)]
+
+
 class Inputs(nn.Module):
     """PANGAEA's tensors -> the encoder's.
 
@@ -110,26 +123,21 @@ class Inputs(nn.Module):
         """
         super().__init__()
         self.told, self.choices = told, choices
-        self._taken = {
-            modality: [number for number, name in enumerate(names) if name in told.bands.get(modality, ())]
-            for modality, names in handed.items()
-        }
-        self._names = [(modality, handed[modality][number]) for modality, at in self._taken.items() for number in at]
-        if not self._names:
-            raise UserError(f"dataset {told.name} has none of the bands {dict(handed)}; set encoder.input_bands")
         self._known = known_dataset(told.name)
-        dataset = self._described()
         as_handed = choices.values == "pangaea"
+        self._taken = self._in_order(handed)
+        if not self._taken:
+            raise UserError(f"dataset {told.name} has none of the bands {dict(handed)}; set encoder.input_bands")
         self.plan = inputs.plan(
-            dataset,
+            self._as_handed() if as_handed else self._described(),
             replace(_plain(spec) if as_handed else spec, image_size=side, segmentation_size=side),
             track=choices.bands,
             band_names="stored" if as_handed else choices.band_names,
             missing_bands=("zero_scaled",) if as_handed else choices.missing_bands,
         )
         self.side = side
-        mean = torch.tensor([self._of_config(told.mean, *one) for one in self._names])
-        std = torch.tensor([self._of_config(told.std, *one) for one in self._names])
+        mean = torch.tensor([one.of(told, told.mean) for one in self._taken])
+        std = torch.tensor([one.of(told, told.std) for one in self._taken])
         # No part of a checkpoint: they stand in the config.
         self.register_buffer("mean", mean.view(-1, 1, 1), persistent=False)
         self.register_buffer("std", std.view(-1, 1, 1), persistent=False)
@@ -142,7 +150,7 @@ class Inputs(nn.Module):
         Raises:
             UserError: values that the dataset's unit does not have, so that what `normalised` says is wrong.
         """
-        native = torch.cat([images[modality][:, at] for modality, at in self._taken.items() if at], dim=1).float()
+        native = torch.stack([images[one.modality][:, one.at] for one in self._taken], dim=1).float()
         if self.choices.values == "authors":
             if self.choices.normalised:
                 native = native * self.std + self.mean
@@ -152,19 +160,37 @@ class Inputs(nn.Module):
             native = self._intensities(native)
         return inputs.resize(self._transform.scaled(native), self.side)
 
+    def _in_order(self, handed: Mapping[str, Sequence[str]]) -> list["Taken"]:
+        """The channels the dataset really has; of GEO-Bench's sets in their stored order, as this project's own runs."""
+        taken = [
+            Taken(modality, at, name)
+            for modality, names in handed.items()
+            for at, name in enumerate(names)
+            if name in self.told.bands.get(modality, ())
+        ]
+        known = self._known
+        if known is None or self.choices.values == "pangaea":
+            return taken
+        return sorted(taken, key=lambda one: known.main_bands.index(stored_band(known, one.name)))
+
     def _described(self) -> Dataset:
-        """The dataset with its bands as PANGAEA hands them on."""
-        where = f"dataset {self.told.name}"
+        """The dataset with the bands that come, for what they are."""
         if self._known is not None:
-            return replace(self._known, bands=tuple(stored_band(self._known, name) for _, name in self._names))
-        needs_unit = self.choices.values == "authors" and any(name not in RADAR for _, name in self._names)
-        if needs_unit and self.choices.unit is None:
+            return replace(self._known, bands=tuple(stored_band(self._known, one.name) for one in self._taken))
+        if self.choices.unit is None and any(one.name not in RADAR for one in self._taken):
             raise UserError(
-                f"{where} is none of GEO-Bench's, so the unit of its pixels is not known; set encoder.unit "
-                f"({', '.join(get_args(Unit))}), or encoder.values=pangaea"
+                f"dataset {self.told.name} is none of GEO-Bench's, so the unit of its pixels is not known; set "
+                f"encoder.unit ({', '.join(get_args(Unit))}), or encoder.values=pangaea"
             )
-        bands = (our_name(name, where) for _, name in self._names)
+        return self._as_handed()
+
+    def _as_handed(self) -> Dataset:
+        """The dataset with the bands that come, for what PANGAEA calls them."""
+        names = (our_name(one.name, f"dataset {self.told.name}") for one in self._taken)
         unit = self.choices.unit or "dn"
+        bands = tuple(StoredBand(name, name, "power" if name in RADAR else unit) for name in names)
+        if self._known is not None:
+            return replace(self._known, bands=bands)
         return Dataset(
             name=self.told.name,
             title=self.told.name,
@@ -173,7 +199,7 @@ class Inputs(nn.Module):
             num_classes=1,
             image_size=(1, 1),
             sensor="sentinel2",
-            bands=tuple(StoredBand(name, name, "power" if name in RADAR else unit) for name in bands),
+            bands=bands,
             metric="accuracy",
             licence="",
             splits={},
@@ -184,19 +210,16 @@ class Inputs(nn.Module):
             where = places()
             return ingest.train_statistics(self._known, where.data_root, where.ingest_dir)
         found = {}
-        for stored, (modality, name) in zip(self.plan.dataset.bands, self._names, strict=True):
-            mean, std = (self._of_config(what, modality, name) for what in (self.told.mean, self.told.std))
-            decibel = (mean, std) if name in RADAR else (None, None)
+        for stored, one in zip(self.plan.dataset.bands, self._taken, strict=True):
+            mean, std = one.of(self.told, self.told.mean), one.of(self.told, self.told.std)
+            decibel = (mean, std) if one.name in RADAR else (None, None)
             found[stored.band] = BandStatistics(mean, std, 0, 0, *decibel)
         return found
 
-    def _of_config(self, what: Mapping[str, Sequence[float]], modality: str, name: str) -> float:
-        return what[modality][self.told.bands[modality].index(name)]
-
     def _intensities(self, native: Tensor) -> Tensor:
         """Radar, which PANGAEA's datasets hold in decibels, as the linear intensities that value rules begin with."""
-        for number, (_, name) in enumerate(self._names):
-            if name in RADAR:
+        for number, one in enumerate(self._taken):
+            if one.name in RADAR:
                 native[:, number] = 10 ** (native[:, number] / 10)
         return native
 
