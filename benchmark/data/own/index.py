@@ -8,13 +8,11 @@ from pathlib import Path
 
 from benchmark.data.datasets import Dataset, Files
 from benchmark.data.own import patterns
+from benchmark.data.own.patterns import SPLIT_NAMES
 from benchmark.data.own.rasters import SUFFIXES
 from benchmark.data.own.table import Table, read
 from encoders.errors import UserError, nearest
 
-SPLIT_NAMES = dict.fromkeys(("train", "training"), "train") | dict.fromkeys(("valid", "val", "validation"), "valid")
-SPLIT_NAMES |= {"test": "test"}
-"""What folders and tables call splits, in small letters, and what they are here."""
 LOOKED_AT = 1000
 """Files among which an example is looked for where none fits."""
 LABELS = ";"
@@ -110,8 +108,8 @@ def _by_name(found: Sequence[tuple[Path, dict[str, str]]], by_band: bool) -> _Fo
 
 def _instead(root: Path) -> str:
     """An example of what is there, an image if there is one among the first files."""
-    files = (Path(folder, name) for folder, _, names in os.walk(root) for name in sorted(names))
-    there = sorted(itertools.islice(files, LOOKED_AT), key=lambda path: path.suffix.lower() not in SUFFIXES)
+    files = (Path(folder, name) for folder, _, names in os.walk(root) for name in names)
+    there = sorted(itertools.islice(files, LOOKED_AT), key=lambda path: (path.suffix.lower() not in SUFFIXES, path))
     return f" ({there[0].relative_to(root)} is there, for example)" if there else ""
 
 

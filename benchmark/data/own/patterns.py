@@ -1,18 +1,22 @@
 """Paths with words in braces: `{split}/{label}/{name}.tif` finds images and reads off what folders and names say.
 
 A word stands for whatever text is there within one folder's or file's name, as little as fits where two words share
-one; `*` for text that says nothing. A pattern of three parts looks three folders deep and nowhere else.
+one; `{split}` and `{band}` for a split's or band's name alone, `*` for text that says nothing. A pattern of three parts
+looks three folders deep and nowhere else.
 """
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from encoders.errors import UserError, nearest
 
 WORDS = ("split", "label", "group", "name", "band")
+SPLIT_NAMES = dict.fromkeys(("train", "training"), "train") | dict.fromkeys(("valid", "val", "validation"), "valid")
+SPLIT_NAMES |= {"test": "test"}
+"""What folders and tables call splits, in small letters, and what they are here."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,10 @@ def _below(
             yield folder / entry.name, known | said
 
 
+def _one_of(texts: Iterable[str]) -> str:
+    return "|".join(re.escape(text) for text in sorted(texts, key=len, reverse=True))
+
+
 def _expression(part: str, bands: Sequence[str]) -> re.Pattern[str]:
     """What a folder's or file's name must be."""
     found, seen = "", set[str]()
@@ -93,7 +101,7 @@ def _expression(part: str, bands: Sequence[str]) -> re.Pattern[str]:
         elif word in seen:
             found += f"(?P={word})"
         else:
-            said = "|".join(re.escape(band) for band in sorted(bands, key=len, reverse=True))
-            found += f"(?P<{word}>{said if word == 'band' else '[^/]+?'})"
+            known = {"band": _one_of(bands), "split": f"(?i:{_one_of(SPLIT_NAMES)})"}
+            found += f"(?P<{word}>{known.get(word, '[^/]+?')})"
             seen.add(word)
     return re.compile(found)
