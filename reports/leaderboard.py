@@ -59,5 +59,6 @@ def write(records: Iterable[Record], folder: Path, made: Sequence[Table] | None 
     }
     theirs = geobench.frame(given, found)
     if len(theirs):
-        contents["geobench_results.csv"] = spreadsheets.text_of(theirs.where(theirs.notna(), "").to_dict("records"))
+        plain = theirs.where(theirs.notna(), "").to_dict("records")
+        contents["geobench_results.csv"] = spreadsheets.text_of([{str(k): v for k, v in row.items()} for row in plain])
     return [write_atomically(folder / name, text.encode()) for name, text in contents.items()]

@@ -161,7 +161,7 @@ class Inputs(nn.Module):
         return inputs.resize(self._transform.scaled(native), self.side)
 
     def _in_order(self, handed: Mapping[str, Sequence[str]]) -> list["Taken"]:
-        """The channels the dataset really has; of GEO-Bench's sets in their stored order, as this project's own runs."""
+        """The channels the dataset really has; of GEO-Bench's sets in stored order, as in this project's own runs."""
         taken = [
             Taken(modality, at, name)
             for modality, names in handed.items()
