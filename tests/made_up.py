@@ -112,9 +112,10 @@ def _record(cell: Cell, run: Run, filled: list[str], ranked: bool) -> Record:
     flags += (
         ["the chosen learning rate lies at the edge of the grid"] if rng.random() < 0.05 and cell.is_trained else []
     )
+    also = ("made_up", "miou_absent_excluded") if cell.dataset.task == "segmentation" else ("made_up",)
     score = Score(
         headline=headline,
-        metrics={headline: value, "made_up": value},
+        metrics={name: value for name in (headline, *also)},
         validation=min(1.0, value + 0.01),
         chosen={"learning_rate": 1e-3} if cell.is_trained else {"C": 0.1},
         interval=statistics.interval_of(fits, headline, drawn, 0.95),
