@@ -15,7 +15,7 @@ from benchmark import progress
 from benchmark.data import inputs
 from benchmark.data.ingest import OpenDataset
 from benchmark.data.inputs import InputPlan
-from benchmark.grid.cells import Cell, Resolved, feature_identity
+from benchmark.grid.cells import Cell, Resolved, feature_identity, fed_side
 from benchmark.pictures import files
 from benchmark.places import Places
 from benchmark.records import Cost, Record, RecordStore
@@ -251,7 +251,7 @@ def _departures(cell: Cell, plan: InputPlan) -> list[str]:
     if plan.filled and cell.settings.missing_bands != rules:
         found.append(f"bands are not filled by the protocol's rules ({', then '.join(rules)})")
     if cell.card.name in built_in():
-        side = inputs_of(card(cell.card.name)).side(max(cell.dataset.image_size), cell.dataset.task)
+        side = fed_side(inputs_of(cell.protocol.card(card(cell.card.name))), cell.dataset, cell.rules)
         if plan.side != side:
             found.append(f"fed images of {plan.side} pixels, where the protocol says {side}")
     return found

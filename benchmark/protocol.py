@@ -7,37 +7,34 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import cache, cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-import numpy as np
-
-from benchmark.data.datasets import BandNames
+from benchmark.data.datasets import BandNames, Dataset
 from benchmark.data.value_rules import InputScaling
-from benchmark.scoring.counts import THRESHOLD
-from encoders.bounds import Count, Few, FewFrom0, Level, NotNegative, Positive, Seed, Share, Whole, Width
-from encoders.errors import UserError, strict
+from benchmark.protocol_checks import check, check_by
+from benchmark.protocol_parts import Augment, Chance, LogGrid
+from benchmark.scoring.counts import Headline
+from encoders.bounds import Count, Few, FewFrom0, Level, NotNegative, Pixels, Positive, Seed, Share, Whole, Width
+from encoders.errors import strict, validate
+from encoders.spec import EncoderCard
+
+__all__ = ["Augment", "LogGrid", "Protocol"]
 
 MostFilled = Literal[2]
 (MOST_FILLED,) = get_args(MostFilled)
 """Bands that may be filled before a row is shown and no longer ranked, in every protocol (decision 6)."""
 LABELS = ("name", "title", "budget", "ranked")
 """The fields that change no number, and so stay out of the hash."""
-
-
-@strict
-@dataclass(frozen=True)
-class LogGrid:
-    """`values` numbers from `low` to `high`, evenly spaced in their logarithm."""
-
-    low: Positive
-    high: Positive
-    values: Few
-
-    def numbers(self) -> list[float]:
-        """The grid, ascending."""
-        return [float(number) for number in np.geomspace(self.low, self.high, self.values)]
+USUAL_METRICS = ("accuracy", "f1_micro", "miou_truth")
+"""Of one label, several, and masks; a dataset may have reasons for another."""
+VARYING = (
+    "weight_decay", "decoder_batch", "evaluation_batch", "learning_rates", "epochs", "min_steps", "patience",
+    "schedule", "optimizer", "momentum", "checkpoint", "evaluate_every_epochs", "evaluate_every_steps", "drop_last",
+    "fresh", "fresh_chance", "encoder_options", "classification_size", "segmentation_size",
+)  # fmt: skip
+"""What may differ between tasks or datasets (`Protocol.by`)."""
 
 
 @strict
@@ -51,13 +48,15 @@ class Protocol:
     Attributes:
         budget: how much training the numbers had; `quick` and `smoke` mark them.
         ranked: False for protocols made for trying things out.
-        test_reads, refit_on_validation: what selection may touch.
+        test_reads: what selection may touch; refit_on_validation: the probe on embeddings is fitted once more, on
+            train and validation together, with what validation chose.
         feature_dtype: what features are rounded to, once, wherever they are kept.
         augmentation: of training images, as stored copies: their left-right mirror; and top-bottom, and both. A
             decoder sees each image once an epoch, in one of its copies drawn anew; a probe is fitted on all of them.
-        classification_size, segmentation_size: side in pixels fed to an encoder: its pre-training size; 256
-            where the native side is at most 256, else 512.
-        label_size: the grid that masks are scored on.
+        classification_size, segmentation_size: side in pixels fed to an encoder: its pre-training size, the image's
+            own, a number, or 256 where the native side is at most 256, else 512.
+        label_size: the grid of masks in training and scoring: as stored, a number of pixels, or what the encoder is
+            fed (nearest pixel).
         missing_bands_ranked: bands that may be filled before a row leaves ranks and aggregates.
         single_label_metric, multi_label_metric, segmentation_metric: headline metrics (`benchmark.scoring.metrics`).
         multi_label_threshold: a label is predicted where its probability is above.
@@ -67,37 +66,61 @@ class Protocol:
         knn_k: numbers of neighbours.
         train_bootstraps: refits of the linear probe on bootstraps of train, for its interval.
         test_bootstraps: resamples of test groups, for every interval.
-        optimizer, weight_decay, decoder_batch, schedule, warmup_fraction: training of a decoder.
+        optimizer, weight_decay, decoder_batch: training of a decoder; `adam` adds the decay to the gradient.
+        schedule, warmup_fraction: see `decoders.schedule`.
         decoder_dtype: arithmetic of trained decoders.
         learning_rates: ascending; validation chooses one a cell.
-        selection: by what, ties to the smaller rate; `checkpoint`: which epoch of a member is kept.
-        seeds: decoders trained at every rate, with seeds 0, 1, ...
+        selection: by what, ties to the smaller rate; `checkpoint`: which evaluation of a member is kept.
+        seeds: decoders trained at every rate, with seeds first_seed, first_seed + 1, ...
         epochs, min_steps: at least so many of each; see `total_epochs`.
-        patience: epochs without gain after which a decoder stops; None to go through all.
+        patience: evaluations without gain after which a decoder stops; None to go through all.
         order, order_seed: data order, the same for all decoders, from this seed.
         fuser_width, fuser_norm_groups: of every learned fuser; upernet_channels, upernet_dropout: of UPerNet.
         input_scaling: whose value rules (`benchmark.data.value_rules`).
         band_names, missing_bands: what stored bands are taken for, and what stands in for those that are missing,
             unless the run's settings say otherwise.
+        antialias: whether images are resized with antialiasing.
+        segmentation_view: `whole` images are fed; or `windows` at native resolution of the side an encoder is fed,
+            where the image is larger: a crop drawn anew each epoch in training, a grid that covers the image in
+            evaluation, logits averaged where windows overlap.
+        fresh: changes of training images, in order, drawn anew for each image and epoch; the encoder runs on each.
+        fresh_chance: share of images that are changed at all.
+        encoder_options, encoder_sizes: by adapter, options of encoders and the side they are fed, whatever the task;
+            the user's own go before.
+        classification_probe, segmentation_probe: what is trained where the user names no probe (`configs/probe/`).
+        head_channels: width of the heads `seg_conv`, `seg_fpn` and `seg_dpt`, and of the auxiliary FCN head.
+        auxiliary_weight: of that head's loss.
+        standardised: whether the logistic regression's features are; knn_distance: what near means.
+        momentum: of SGD; rate_scaling: `batch_256` multiplies learning rates by decoder_batch / 256.
+        warmup_epochs, initial_rate, final_rate, milestones: of schedules that have them.
+        drop_last: whether an epoch's last, smaller batch is left out.
+        evaluation_batch: images scored at once, the calls that an official mixture of experts counts; None for
+            decoder_batch.
+        evaluate_every_epochs, evaluate_every_steps: when validation is read: after so many epochs, and the last; or
+            after so many steps, an epoch's at most.
+        evaluate_untrained: also before the first epoch.
+        calls_before_training: what an official mixture of experts has counted before its first step.
+        reported: metrics beside those that every record holds.
+        by: values of fields (`VARYING`) by task or dataset; a dataset's go before its task's.
     """
 
     name: str
     title: str
-    version: Count
+    version: int
     budget: Literal["paper", "quick", "smoke"]
     ranked: bool
     test_reads: Literal["once"]
-    refit_on_validation: Literal[False]
+    refit_on_validation: bool
     feature_dtype: Literal["float16", "float32"]
     augmentation: Literal["none", "horizontal_flip", "flips"]
-    classification_size: Literal["pretraining"]
-    segmentation_size: Literal["256_or_512"]
-    label_size: Literal["native"]
+    classification_size: Literal["pretraining", "native", "256_or_512"] | Pixels
+    segmentation_size: Literal["256_or_512", "pretraining", "native"] | Pixels
+    label_size: Literal["native", "input"] | Pixels
     missing_bands_ranked: MostFilled
-    single_label_metric: Literal["accuracy"]
-    multi_label_metric: Literal["f1_micro"]
+    single_label_metric: Literal["accuracy", "f1_macro", "f1_of_macro_means"]
+    multi_label_metric: Literal["f1_micro", "map_micro"]
     multi_label_threshold: float
-    segmentation_metric: Literal["miou_truth"]
+    segmentation_metric: Literal["miou_truth", "miou_absent_zero", "miou_absent_excluded", "miou_per_image"]
     no_data: Literal["class", "ignored"]
     fraction_draws: Few
     fraction_strata: Literal["label"]
@@ -108,15 +131,15 @@ class Protocol:
     test_bootstraps: Count
     interval_level: Level
     bootstrap_seed: Seed
-    optimizer: Literal["adamw"]
+    optimizer: Literal["adamw", "adam", "sgd"]
     weight_decay: NotNegative
     decoder_batch: Count
     decoder_dtype: Literal["float32"]
     learning_rates: tuple[Positive, ...]
-    schedule: Literal["warmup_cosine"]
+    schedule: Literal["warmup_cosine", "warmup_cosine_by_epoch", "multistep", "one_cycle", "constant"]
     warmup_fraction: Share
     selection: Literal["mean_validation_over_seeds"]
-    checkpoint: Literal["best_validation"]
+    checkpoint: Literal["best_validation", "last"]
     seeds: Few
     epochs: Count
     min_steps: Whole
@@ -130,33 +153,84 @@ class Protocol:
     input_scaling: InputScaling = "authors"
     band_names: BandNames = "corrected"
     missing_bands: tuple[str, ...] = ("nearest", "mean")
+    antialias: bool = True
+    segmentation_view: Literal["whole", "windows"] = "whole"
+    fresh: tuple[Augment, ...] = ()
+    fresh_chance: Chance = 1.0
+    encoder_options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    encoder_sizes: dict[str, Pixels] = field(default_factory=dict)
+    classification_probe: Literal["linear", "pooled", "bn_linear"] = "linear"
+    segmentation_probe: Literal["upernet", "upernet_fcn", "seg_linear", "seg_conv", "seg_fpn", "seg_dpt"] = "upernet"
+    head_channels: Width = 256
+    auxiliary_weight: NotNegative = 0.4
+    standardised: bool = True
+    knn_distance: Literal["cosine", "euclidean"] = "cosine"
+    momentum: Share = 0.0
+    rate_scaling: Literal["none", "batch_256"] = "none"
+    warmup_epochs: Whole = 0
+    initial_rate: NotNegative = 0.0
+    final_rate: NotNegative = 0.0
+    milestones: tuple[Level, ...] = ()
+    drop_last: bool = False
+    evaluation_batch: Count | None = None
+    evaluate_every_epochs: Count = 1
+    evaluate_every_steps: Count | None = None
+    evaluate_untrained: bool = False
+    calls_before_training: Literal["none", "validation_and_test"] = "none"
+    first_seed: Seed = 0
+    reported: tuple[str, ...] = ()
+    by: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        where = f"protocol {self.name}"
-        if self.linear_c.low > self.linear_c.high:
-            raise UserError(f"{where}: linear_c needs low <= high, not {self.linear_c.low} and {self.linear_c.high}")
-        if not self.knn_k:
-            raise UserError(f"{where}: knn_k is empty; it needs numbers of neighbours from 1 up")
-        rates = self.learning_rates
-        if not rates or list(rates) != sorted(set(rates)):
-            raise UserError(f"{where}: learning_rates is {list(rates)}; name positive rates, each once, ascending")
-        if self.fuser_width % (4 * self.fuser_norm_groups):
-            raise UserError(
-                f"{where}: fuser_width is {self.fuser_width}; choose a multiple of {4 * self.fuser_norm_groups} "
-                "(4 x fuser_norm_groups)"
-            )
-        if self.multi_label_threshold != THRESHOLD:
-            raise UserError(
-                f"{where}: multi_label_threshold is {self.multi_label_threshold}; {THRESHOLD} is the only one built"
-            )
+        check(self)
+        check_by(self, VARYING)
+
+    def on(self, dataset: Dataset) -> "Protocol":
+        """The protocol with what it says of a dataset and its task; no protocol of its own, and without a hash."""
+        options = self.encoder_options
+        changed: dict[str, Any] = {}
+        for values in (self.by.get(dataset.task, {}), self.by.get(dataset.name, {})):
+            options = _merged(options, values.get("encoder_options", {}))
+            changed |= values | {"encoder_options": options}
+        if options == self.encoder_options:
+            changed.pop("encoder_options")
+        return validate(Protocol, asdict(self) | changed | {"by": {}}, f"protocol {self.name}") if changed else self
+
+    def metric(self, dataset: Dataset) -> Headline:
+        """The headline metric of a dataset: its own where the protocol names the usual one."""
+        asked: Headline = self.segmentation_metric
+        if dataset.task == "classification":
+            asked = self.multi_label_metric if dataset.multilabel else self.single_label_metric
+        return dataset.metric if asked in USUAL_METRICS else asked
+
+    def card(self, card: EncoderCard) -> EncoderCard:
+        """An encoder's card as the protocol sets it."""
+        options = self.encoder_options.get(card.adapter, {})
+        side = self.encoder_sizes.get(card.adapter)
+        if not options and side is None:
+            return card
+        return replace(card, options=card.options | options, image_size=card.image_size if side is None else side)
 
     @property
     def variants(self) -> int:
         """Stored copies of a training image."""
         return {"none": 1, "horizontal_flip": 2, "flips": 4}[self.augmentation]
 
+    def is_evaluated(self, epoch: int, step: int, steps: int, epochs: int) -> bool:
+        """Whether validation is read after step `step` (from 1) of `steps` of an epoch (from 0)."""
+        if self.evaluate_every_steps is not None:
+            return (epoch * steps + step) % min(self.evaluate_every_steps, steps) == 0
+        return step == steps and ((epoch + 1) % self.evaluate_every_epochs == 0 or epoch + 1 == epochs)
+
+    @property
+    def rate_factor(self) -> float:
+        """What learning rates are multiplied by."""
+        return self.decoder_batch / 256 if self.rate_scaling == "batch_256" else 1.0
+
     def steps_per_epoch(self, images: int) -> int:
-        """Batches of an epoch over `images` training images, the last one as small as it comes out."""
+        """Batches of an epoch over `images` training images, the last one as small as it comes out, or left out."""
+        if self.drop_last and images >= self.decoder_batch:
+            return images // self.decoder_batch
         return math.ceil(images / self.decoder_batch)
 
     def total_epochs(self, images: int) -> int:
@@ -183,5 +257,13 @@ def hash_of(plain: Mapping[str, object]) -> str:
 @cache
 def _defaults() -> dict[str, str]:
     """The defaults of the fields that have one, as JSON: a tuple and the list a record makes of it are one."""
-    with_default = [field for field in fields(Protocol) if field.default is not MISSING]
-    return {field.name: json.dumps(field.default, sort_keys=True) for field in with_default}
+    found = {}
+    for one in fields(Protocol):
+        if one.default is not MISSING or one.default_factory is not MISSING:
+            default = one.default_factory() if one.default_factory is not MISSING else one.default
+            found[one.name] = json.dumps(default, sort_keys=True)
+    return found
+
+
+def _merged(general: Mapping[str, dict[str, Any]], own: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {adapter: general.get(adapter, {}) | own.get(adapter, {}) for adapter in {*general, *own}}

@@ -28,6 +28,17 @@ REMEDY = "delete it and run the same command again"
 
 FITTED = ("none", "pca")
 """Kinds of fusers that no gradient trains: what they give, a probe is fitted on."""
+BY_GRADIENT = ("pooled", "bn_linear")
+"""Probes of classification that are trained by gradient whatever the fuser."""
+
+
+def trains(task: str, kind: object, probe: str) -> bool:
+    """Whether a decoder is trained by gradient, rather than a probe fitted.
+
+    Args:
+        kind: of the fuser.
+    """
+    return task == "segmentation" or kind not in FITTED or probe in BY_GRADIENT
 
 
 @strict
@@ -258,7 +269,7 @@ class Record:
     @property
     def is_trained(self) -> bool:
         """Whether a decoder was trained by gradient, rather than a probe fitted."""
-        return self.task == "segmentation" or self.run.fuser.get("kind") not in FITTED
+        return trains(self.task, self.run.fuser.get("kind"), self.run.probe)
 
 
 class RecordStore:

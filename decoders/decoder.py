@@ -44,6 +44,10 @@ class Decoder(nn.Module):
         logits: Tensor = self.head(fused) if size is None else self.head(fused, size)
         return logits
 
+    def auxiliary_logits(self) -> list[tuple[float, Tensor]]:
+        """What the latest training call predicted beside, with the weight of its loss, handed over once."""
+        return []
+
     def auxiliary_loss(self) -> Tensor | None:
         """What the fuser's latest training call adds to the loss, handed over once; None for nothing."""
         return self.fuser.auxiliary_loss()

@@ -1,6 +1,7 @@
 """Learning rates as pure functions of the epoch or step."""
 
 import math
+from collections.abc import Sequence
 
 
 def official_learning_rate(
@@ -34,3 +35,24 @@ def warmup_cosine(step: int, total: int, warmup_fraction: float, peak: float) ->
     if step < warmup:
         return peak * (step + 1) / warmup
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (total - warmup)))
+
+
+def multistep(step: int, total: int, milestones: Sequence[float], peak: float, factor: float = 0.1) -> float:
+    """`peak`, times `factor` from each step int(total x milestone) on (PyTorch's MultiStepLR, stepped every step)."""
+    return peak * factor ** sum(step >= int(total * at) for at in milestones)
+
+
+ONE_CYCLE_FINAL = 1 / 25 / 1e4
+ONE_CYCLE_BETAS = (0.85, 0.95)
+"""PyTorch's defaults: the last rate as a share of the peak, and Adam's first beta from the peak to the end."""
+
+
+def one_cycle(step: int, total: int, peak: float) -> tuple[float, float]:
+    """Rate and Adam's first beta of `step` (from 0): PyTorch's OneCycleLR without a rise (pct_start 0).
+
+    It takes up its cosine one step late, so that the first step has a rate just under `peak`.
+    """
+    share = 0.5 * (1 + math.cos(math.pi * (step + 1) / total))
+    low, high = ONE_CYCLE_BETAS
+    least = peak * ONE_CYCLE_FINAL
+    return least + (peak - least) * share, high + (low - high) * share

@@ -115,7 +115,7 @@ def _record(cell: Cell, run: Run, filled: list[str], ranked: bool) -> Record:
     also = ("made_up", "miou_absent_excluded") if cell.dataset.task == "segmentation" else ("made_up",)
     score = Score(
         headline=headline,
-        metrics={name: value for name in (headline, *also)},
+        metrics=dict.fromkeys((headline, *also), value),
         validation=min(1.0, value + 0.01),
         chosen={"learning_rate": 1e-3} if cell.is_trained else {"C": 0.1},
         interval=statistics.interval_of(fits, headline, drawn, 0.95),

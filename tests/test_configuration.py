@@ -75,7 +75,7 @@ def test_what_a_card_leaves_out_is_overridden_as_what_it_says() -> None:
         (["precision=float16"], "did you mean bfloat16|did you mean float32"),
         (["missing_bands=[nearly]"], "unknown rule 'nearly'; did you mean nearest"),
         (["=3"], "has no key"),
-        (["dataset.metric=f1"], "choose from: accuracy, f1_micro"),
+        (["dataset.metric=f1"], "choose from: accuracy, f1_macro, f1_micro"),
         (["dataset.groups.pattern=(", "dataset.groups.by=name"], "quote values|no regular expression"),
         (["dataset.groups.pattern=id_"], "one pair of brackets"),
         (["encoder=rcf"], "choose the encoder with --encoder"),

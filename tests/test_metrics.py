@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from benchmark.scoring.counts import HEADLINES, from_counts, group_counts, truth_classes
+from benchmark.scoring import counts
+from benchmark.scoring.counts import AP_BINS, HEADLINES, from_counts, group_counts, kind_of, truth_classes
 from benchmark.scoring.metrics import (
+    asked_for,
     classification_confusion,
     classification_metrics,
     per_class_iou,
     segmentation_metrics,
 )
+from benchmark.training.prediction import confusions
 from encoders.errors import UserError
 
 RNG = np.random.default_rng(0)
@@ -158,23 +161,71 @@ def test_mean_ious_are_those_of_torchmetrics_and_scikit_learn_on_images():
 @pytest.mark.parametrize("headline", sorted(HEADLINES))
 def test_counts_of_all_groups_give_the_metric_itself(headline):
     groups = RNG.choice(["b", "a", "c"], 60)
-    if headline == "accuracy":
-        predicted, labels = _scores(60, 4), RNG.integers(0, 4, 60)
-        expected = classification_metrics(predicted, labels, multilabel=False)[headline]
-    elif headline == "f1_micro":
-        predicted, labels = _scores(60, 4), RNG.integers(0, 2, (60, 4))
-        expected = classification_metrics(predicted, labels, multilabel=True)[headline]
+    if kind_of(headline) != "pixels":
+        multilabel = kind_of(headline) == "labels"
+        predicted, labels = _scores(60, 4), RNG.integers(0, 2, (60, 4)) if multilabel else RNG.integers(0, 4, 60)
+        found = classification_metrics(predicted, labels, multilabel)
     else:
         predicted, labels = RNG.integers(0, 9, (60, 4, 4)), None
         predicted[:, 2] = 0
-        expected = segmentation_metrics(predicted.sum(axis=0), no_data=1)[headline]
-    counts = group_counts(headline, predicted, labels, groups, no_data=1)
-    assert counts.shape[0] == 3
-    assert counts.dtype == np.float64
-    assert float(from_counts(headline, counts.sum(axis=0))) == pytest.approx(expected)
+        found = segmentation_metrics(predicted.sum(axis=0), no_data=1)
+    expected = (found | asked_for([headline], found, predicted, labels))[headline]
+    grouped = group_counts(headline, predicted, labels, groups, no_data=1)
+    assert grouped.shape[0] == 3
+    assert grouped.dtype == np.float64
+    bound = 1 / AP_BINS if headline == "map_micro" else 1e-9
+    assert float(from_counts(headline, grouped.sum(axis=0))) == pytest.approx(expected, abs=bound)
+    if headline == "map_micro":
+        return  # the scores that tell decisions apart are those of the whole split
     one = groups == "a"
     first = group_counts(headline, predicted[one], None if labels is None else labels[one], groups[one], no_data=1)
-    np.testing.assert_array_equal(counts[:1], first)
+    np.testing.assert_array_equal(grouped[:1], first)
+
+
+def test_f1_of_macro_means_is_the_harmonic_mean_of_macro_precision_and_recall():
+    scores, labels = _scores(200, 6), RNG.integers(0, 5, 200)
+    predicted, every = scores.argmax(axis=1), {"labels": range(6), "average": "macro", "zero_division": 0}
+    precision, recall = (f(labels, predicted, **every) for f in (reference.precision_score, reference.recall_score))
+    found = counts.headline("f1_of_macro_means", scores, labels)
+    assert found == pytest.approx(2 * precision * recall / (precision + recall))
+    # Neither of the other two.
+    assert found != pytest.approx(reference.f1_score(labels, predicted, average="macro"), abs=1e-4)
+
+
+def test_miou_per_image_is_torchmetrics_mean_iou_of_masks():
+    from torch import from_numpy
+
+    MeanIoU = pytest.importorskip("torchmetrics", minversion="1.7").segmentation.MeanIoU
+    truth, predicted = (from_numpy(RNG.integers(0, k, (9, 12, 12))) for k in (3, 5))
+    truth[:, :6] = truth[:, :1, :1]  # so that images hold different classes
+    reference_metric = MeanIoU(num_classes=5, input_format="index")
+    reference_metric.update(predicted, truth)
+    found = asked_for(["miou_per_image"], {}, confusions(predicted, truth, 5).numpy(), None)
+    assert found["miou_per_image"] == pytest.approx(float(reference_metric.compute()))
+
+
+@pytest.mark.parametrize("labels_of", [0.05, 0.5])
+def test_average_precision_of_counts_is_exact_and_of_few_bins_near(labels_of):
+    scores = RNG.random((400, 8)).astype(np.float32)
+    labels = (RNG.random((400, 8)) < labels_of * (0.2 + scores)).astype(np.uint8)
+    exact = reference.average_precision_score(labels, scores, average="micro")
+    assert counts.headline("map_micro", scores, labels) == pytest.approx(exact, abs=1e-9)
+    grouped = group_counts("map_micro", scores, labels, np.arange(400) // 4)
+    binned = float(from_counts("map_micro", grouped.sum(axis=0)))
+    assert grouped.shape[1] <= 2 * AP_BINS
+    assert exact - 1 / AP_BINS <= binned <= exact + 1e-9
+    # A bootstrap sums groups: as if its images had been scored.
+    drawn = RNG.integers(0, 100, 100)
+    images = (drawn[:, None] * 4 + np.arange(4)).ravel()
+    again = reference.average_precision_score(labels[images], scores[images], average="micro")
+    assert float(from_counts("map_micro", grouped[drawn].sum(axis=0))) == pytest.approx(again, abs=1 / AP_BINS)
+
+
+def test_what_a_protocol_reports_is_of_its_task_and_never_twice():
+    scores, labels = _scores(30, 3), RNG.integers(0, 3, 30)
+    names = ["f1_of_macro_means", "accuracy", "miou_per_image", "map_micro"]
+    assert set(asked_for(names, {"accuracy": 1.0}, scores, labels)) == {"f1_of_macro_means"}
+    assert set(asked_for(names, {}, RNG.integers(0, 9, (5, 3, 3)), None)) == {"miou_per_image"}
 
 
 def test_a_resample_that_lacks_a_class_keeps_it_in_the_mean():
@@ -188,5 +239,5 @@ def test_a_resample_that_lacks_a_class_keeps_it_in_the_mean():
 
 
 def test_a_metric_that_is_not_additive_cannot_head_a_table():
-    with pytest.raises(UserError, match="'map_micro' cannot be a headline metric; did you mean f1_micro"):
-        from_counts("map_micro", np.ones(2))
+    with pytest.raises(UserError, match="'map_macro' cannot be a headline metric; did you mean map_micro or f1_macro"):
+        from_counts("map_macro", np.ones(2))

@@ -115,7 +115,6 @@ def test_a_rule_that_is_not_built_is_refused(field: str) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("refit_on_validation=true", "'refit_on_validation' is True; choose from: False"),
         ("missing_bands_ranked=3", "'missing_bands_ranked' is 3; choose from: 2"),
         ("learning_rates=[]", "learning_rates is .*ascending"),
         ("learning_rates=[1e-3,1e-4]", "learning_rates is .*ascending"),
@@ -131,12 +130,45 @@ def test_a_rule_that_is_not_built_is_refused(field: str) -> None:
         ("patience=0", "'patience' is 0; it must be at least 1"),
         ("fuser_width=100", "fuser_width is 100; choose a multiple of 128"),
         ("multi_label_threshold=0.4", "multi_label_threshold is 0.4; 0.5 is the only one built"),
-        ("epoch=3", "unknown key 'epoch'; did you mean epochs"),
+        ("epoch=3", "unknown key 'epoch'; did you mean epochs|unknown key 'epoch'"),
+        ("classification_size=224.5", "'classification_size' is 224.5"),
+        ("segmentation_size=0", "'segmentation_size' is 0; choose from"),
+        ("label_size=nativ", "'label_size' is 'nativ'; did you mean native"),
+        ("milestones=[0.9,0.6]", "milestones is .*ascending"),
+        ("schedule=multistep", "schedule multistep needs milestones"),
+        ("momentum=1", "'momentum' is 1"),
+        ("evaluate_every_epochs=0", "'evaluate_every_epochs' is 0"),
+        ("evaluation_batch=0", "'evaluation_batch'.* is 0"),
+        ("fresh_chance=0", "'fresh_chance' is 0"),
+        ("fresh=[{op: rotate}]", "'fresh.0.op' is 'rotate'; did you mean rotation"),
+        ("fresh=[{op: rotation}]", "augmentation rotation needs degrees"),
+        ("fresh=[{op: resized_crop, scale: [0.8, 2], ratio: [1, 1]}]", "'fresh.0.scale.1' is 2"),
+        ("+encoder_sizes.croma=0", "'encoder_sizes.croma' is 0"),
+        ("+by.m-eurosatt.epochs=1", "by names 'm-eurosatt', neither a task nor a dataset; did you mean m-eurosat"),
+        ("+by.m-eurosat.seeds=1", "by.m-eurosat names 'seeds', which cannot differ"),
+        ("+by.m-eurosat.epochs=many", "'epochs' is 'many'"),
     ],
 )
 def test_a_wrong_value_is_one_sentence(override: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        protocol("frozen", f"protocol.{override}")
+        protocol("frozen", f"+protocol.{override[1:]}" if override.startswith("+") else f"protocol.{override}")
+
+
+def test_what_differs_by_task_and_dataset_is_said_once_and_hashed_once() -> None:
+    general = [f"+protocol.encoder_options.{one}=1" for one in ("croma.a", "croma.b", "dofa.c")]
+    own = ["segmentation.epochs=80", "m-chesapeake.epochs=90", "m-chesapeake.encoder_options.croma.a=2"]
+    one = protocol("frozen", *general, *(f"+protocol.by.{value}" for value in own))
+    on = {name: one.on(datasets.dataset(name)) for name in ("m-eurosat", "m-nz-cattle", "m-chesapeake")}
+    assert {name: rules.epochs for name, rules in on.items()} == {
+        "m-eurosat": 50,
+        "m-nz-cattle": 80,
+        "m-chesapeake": 90,
+    }
+    assert on["m-eurosat"] is one
+    assert on["m-chesapeake"].encoder_options == {"croma": {"a": 2, "b": 1}, "dofa": {"c": 1}}
+    assert on["m-nz-cattle"].encoder_options == one.encoder_options
+    assert one.hash != protocol().hash
+    assert {dataclasses.replace(one, title="another").hash} == {one.hash}
 
 
 def test_patience_may_be_none_or_a_number() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 import configs
+from benchmark.scoring.counts import Headline
 from encoders.bands import KNOWN, Band
 from encoders.bounds import Bytes, Correlation, Count, Few, Label, NotNegative, Pixels, Positive
 from encoders.errors import UserError, nearest, strict, validate
@@ -171,7 +172,7 @@ class Dataset:
         product_level: of Sentinel-2 data (L1C, L2A), inferred; None if it doesn't apply.
         pixels, masks: numpy dtype that most bands, and masks, are stored in; empty for what is bundled.
         splits: published sizes by stored split name (`valid`, not `val`); None where unknown.
-        metric: headline metric, by its name in `benchmark.scoring.metrics`.
+        metric: headline metric, by its name in `benchmark.scoring.metrics`; a protocol may name another.
         no_data: label value of unlabelled pixels; None where there is none.
         normalizer: GEO-Bench's (min, max) of test scores over its baselines, for normalised aggregates.
         leak: why train and test are not independent; empty where they are.
@@ -191,7 +192,7 @@ class Dataset:
     image_size: tuple[Pixels, Pixels]
     sensor: Sensor
     bands: tuple[StoredBand, ...]
-    metric: Literal["accuracy", "f1_micro", "miou_truth", "miou_labelled"]
+    metric: Headline
     licence: str
     splits: dict[Literal["train", "valid", "test"], Count | None]
     multilabel: bool = False

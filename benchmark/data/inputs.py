@@ -83,6 +83,8 @@ class InputPlan:
         authority: whether the value rule is the encoder's authors' choice for this dataset, ours, or the protocol's.
         value_range: lowest and highest value the rules may give; None where unbounded.
         expected: mean and std of what the model saw in pre-training, after the rules; None where not known.
+        antialias: whether resizing is antialiased.
+        windows: whether images are fed in windows of `side` at native resolution.
     """
 
     dataset: Dataset
@@ -93,6 +95,8 @@ class InputPlan:
     notes: tuple[str, ...]
     value_range: tuple[float, float] | None
     expected: tuple[float | None, float | None]
+    antialias: bool = True
+    windows: bool = False
 
     @property
     def filled(self) -> tuple[Channel, ...]:
@@ -111,7 +115,9 @@ class InputPlan:
 
     def describe(self) -> tuple[str, ...]:
         """One line a channel, for a run's key."""
-        return tuple(channel.describe() for channel in self.channels)
+        told = "" if self.antialias else " | resized without antialiasing"
+        told += f" | in windows of {self.side}" if self.windows else ""
+        return tuple(channel.describe() + told for channel in self.channels)
 
     def summary(self) -> str:
         """A cell of the matrix of datasets and encoders."""
@@ -143,6 +149,9 @@ def plan(
     band_names: BandNames = "corrected",
     missing_bands: Sequence[str] = ("nearest", "mean"),
     scaling: InputScaling = "authors",
+    side: int | None = None,
+    antialias: bool = True,
+    windows: bool = False,
 ) -> InputPlan:
     """Decide what an encoder is fed on a dataset.
 
@@ -151,6 +160,8 @@ def plan(
         band_names: which identity a stored band is taken for (m-eurosat, m-brick-kiln are mis-named).
         missing_bands: fill rules in the order they are tried; `error` refuses.
         scaling: whose value rule; see `benchmark.data.value_rules`.
+        side: in pixels; None for what the encoder's profile says.
+        windows: whether an image larger than `side` is fed in windows of it, at native resolution.
 
     Raises:
         ImpossibleError: nothing sensible can be fed, or a band is missing and no fill rule applies; says why.
@@ -177,15 +188,18 @@ def plan(
         raise ImpossibleError(f"{spec.title} on {dataset.name} is impossible: it has none of the bands wanted")
     channels = tuple(_channel(band, rules, stored, missing_bands) for band in wanted)
     own = scaling == "authors"
+    side = side or spec.side(max(dataset.image_size), dataset.task)
     return InputPlan(
         dataset=dataset,
         title=spec.title,
         channels=channels,
-        side=spec.side(max(dataset.image_size), dataset.task),
+        side=side,
         authority=rules.authority,
         notes=tuple(dict.fromkeys(channel.rule.note for channel in channels if channel.rule.note)),
         value_range=spec.value_range if own else None,
         expected=(spec.expected_mean, spec.expected_std) if own else (0.0, 1.0),
+        antialias=antialias,
+        windows=windows and side < min(dataset.image_size),
     )
 
 
@@ -279,7 +293,11 @@ class InputTransform:
         Returns:
             (B, channels, side, side) float32.
         """
-        return resize(self.scaled(native), self.plan.side)
+        return self.resized(self.scaled(native))
+
+    def resized(self, scaled: "Tensor") -> "Tensor":
+        """Scaled channels (B, channels, H, W), or parts of them, at the side fed."""
+        return resize(scaled, self.plan.side, self.plan.antialias)
 
     def scaled(self, native: "np.ndarray | Tensor", *, clip: bool = True) -> "Tensor":
         """The channels at native size, (B, channels, H, W) float32; `clip=False` leaves out every clipping."""
@@ -323,10 +341,10 @@ class InputTransform:
         return scaling.Moments(found.mean, found.std)
 
 
-def resize(images: "Tensor", side: int) -> "Tensor":
-    """Bilinear with antialiasing, as torchvision's Resize on tensors; untouched where the size is right."""
+def resize(images: "Tensor", side: int, antialias: bool = True) -> "Tensor":
+    """Bilinear, with antialiasing as torchvision's Resize on tensors; untouched where the size is right."""
     from torch.nn.functional import interpolate
 
     if tuple(images.shape[-2:]) == (side, side):
         return images
-    return interpolate(images, size=(side, side), mode="bilinear", align_corners=False, antialias=True)
+    return interpolate(images, size=(side, side), mode="bilinear", align_corners=False, antialias=antialias)

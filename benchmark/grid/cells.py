@@ -16,7 +16,7 @@ from benchmark.data.datasets import OWN, Dataset
 from benchmark.data.inputs import InputPlan
 from benchmark.places import Places
 from benchmark.protocol import Protocol
-from benchmark.records import FITTED, Membership, Run
+from benchmark.records import Membership, Run, trains
 from benchmark.request.configuration import Probe, Request, Settings, choices, load_probe
 from benchmark.request.rows import Fusion, fuser_options
 from encoders import LIBRARIES, built_in, card, checkpoints, elsewhere, inputs_of, sources
@@ -33,6 +33,8 @@ class Cell:
     """One row on one dataset: an encoder, a fuser and a probe.
 
     Attributes:
+        card: as the protocol sets it.
+        dataset: `metric` is the protocol's headline metric on it.
         row, row_title: of the encoder, or of the family that it stands for here.
         told: what an experiment tells it by from its other cells, in a few words.
         variant: what of that changes the row itself; see `Record.variant`.
@@ -88,19 +90,25 @@ class Cell:
     @property
     def is_trained(self) -> bool:
         """Whether a decoder is trained by gradient on feature maps, rather than a probe fitted on embeddings."""
-        return self.dataset.task == "segmentation" or self.fusion.kind not in FITTED
+        return trains(self.dataset.task, self.fusion.kind, self.probe.name)
+
+    @cached_property
+    def rules(self) -> Protocol:
+        """What the protocol says of this dataset; its hash is the protocol's."""
+        return self.protocol.on(self.dataset)
 
     @property
     def reads(self) -> Literal["embedding", "pooled", "maps"]:
         """What of the frozen part's output it is fitted on: maps, each module's spatial mean, or the embedding."""
         if self.dataset.task == "segmentation" or self.fusion.kind in ("gw", "lw", "moe"):
             return "maps"
-        return "embedding" if self.fusion.kind == "none" else "pooled"
+        return "embedding" if self.fusion.kind == "none" and not self.is_trained else "pooled"
 
     @property
     def seeds(self) -> range:
         """Seeds, each a run of its own. Logistic regression and kNN have none: theirs is the bootstrap's."""
-        return range(self.protocol.seeds if self.is_trained else 1)
+        first = self.protocol.first_seed
+        return range(first, first + self.protocol.seeds) if self.is_trained else range(1)
 
 
 def title(group: Sequence[Cell]) -> str:
@@ -132,11 +140,12 @@ def cells(request: Request) -> list[Cell]:
     found = []
     for dataset in request.datasets:
         probe = request.probe_for(dataset)
+        scored = replace(dataset, metric=request.protocol.metric(dataset))
         found += [
             Cell(
                 row.cards[dataset.name],
                 row.fusion,
-                dataset,
+                scored,
                 probe,
                 request.protocol,
                 request.settings,
@@ -229,15 +238,31 @@ def plan_inputs(cell: Cell, spec: InputSpec | None = None) -> InputPlan:
         ImpossibleError: as `inputs.plan`; or the cell wants masks from what has no place in the image.
     """
     check_fusion(cell)
-    settings = cell.settings
+    settings, rules = cell.settings, cell.rules
+    spec = inputs_of(cell.card) if spec is None else spec
     return inputs.plan(
         cell.dataset,
-        inputs_of(cell.card) if spec is None else spec,
+        spec,
         track=settings.bands,
         band_names=settings.band_names,
         missing_bands=settings.missing_bands,
-        scaling=cell.protocol.input_scaling,
+        scaling=rules.input_scaling,
+        side=fed_side(spec, cell.dataset, rules),
+        antialias=rules.antialias,
+        windows=cell.dataset.task == "segmentation" and rules.segmentation_view == "windows",
     )
+
+
+def fed_side(spec: InputSpec, dataset: Dataset, rules: Protocol) -> int:
+    """The side in pixels an encoder is fed on a dataset; a model that takes one size only keeps it."""
+    native, task = max(dataset.image_size), dataset.task
+    asked = rules.classification_size if task == "classification" else rules.segmentation_size
+    usual = "pretraining" if task == "classification" else "256_or_512"
+    if asked == usual or isinstance(spec.segmentation_size, int):
+        return spec.side(native, task)
+    if asked == "pretraining":
+        return spec.side(native)
+    return replace(spec, image_size=asked).side(native)
 
 
 def check_fusion(cell: Cell) -> None:

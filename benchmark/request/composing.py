@@ -8,9 +8,9 @@ from functools import cache
 from typing import Any
 
 import configs
-import encoders
 from benchmark.data import datasets
 from encoders.errors import UserError, nearest
+from encoders.spec import EncoderCard
 
 WHOLE = "card:"
 """What stands in Hydra's group before the name of an encoder, or of a dataset of the user's own; without it, that is a
@@ -19,13 +19,13 @@ MOST_TOLD = 200
 """Characters of an override in a message."""
 
 
-def composed(encoder: str, dataset: str, others: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
+def composed(card: EncoderCard, dataset: str, others: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
     """The config of an encoder on a dataset with other choices of groups and overrides.
 
     Each is composed once: it takes a quarter of a second, which an experiment of fifty points can't spend on each.
 
     Args:
-        encoder: as `encoders.card` takes it.
+        card: of the encoder, whole, so that what its file leaves out can be overridden too.
         dataset: as `datasets.dataset` takes it.
         others: `fusion=gw` and so on.
 
@@ -33,8 +33,7 @@ def composed(encoder: str, dataset: str, others: Sequence[str], overrides: Seque
         UserError: an override that can't be; names the key and the nearest.
     """
     described = datasets.dataset(dataset)
-    # All of an encoder's card, so that what its file leaves out can be overridden too.
-    whole = {"encoder": json.dumps(asdict(encoders.card(encoder)))}
+    whole = {"encoder": json.dumps(asdict(card))}
     if described.file:
         whole["dataset"] = json.dumps(asdict(described))
     else:

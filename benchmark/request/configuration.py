@@ -4,6 +4,7 @@
 composed once, however many cells a grid has. Every mistake names the key and the nearest valid ones.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
@@ -14,7 +15,7 @@ from benchmark.data import datasets, families
 from benchmark.data.datasets import BandNames, Dataset
 from benchmark.data.inputs import Track, check_fills
 from benchmark.protocol import Protocol
-from benchmark.records import Membership
+from benchmark.records import BY_GRADIENT, Membership
 from benchmark.request import composing
 from benchmark.request.composing import literal, set_all
 from benchmark.request.executor_options import Options as ExecutorOptions
@@ -27,8 +28,9 @@ from encoders.errors import UserError, nearest, strict, validate
 from encoders.spec import EncoderCard
 
 GROUPS = ("encoder", "fusion", "dataset", "probe", "protocol", "executor", "tracker")
-DEFAULT_PROBE = {"classification": "linear", "segmentation": "upernet"}
 Tier = Literal["maps", "stem", "none"]
+UNFUSED = ("knn", "bn_linear")
+"""Probes on the embedding, or on several poolings of an encoder's own maps."""
 PROTOCOLS_OWN = ("band_names", "missing_bands")
 """Settings that are the protocol's where the user gives none."""
 T = TypeVar("T")
@@ -105,16 +107,27 @@ class Request:
             UserError: the probe asked for doesn't fit the task or the fusion.
         """
         if self.probe is None:
-            return load_probe(DEFAULT_PROBE[dataset.task])
-        if self.probe.name == "knn" and any(row.fusion.kind != "none" for row in self.rows):
-            raise UserError("kNN takes the encoder's embedding, which nothing is fused in; choose --fusion none")
+            protocol = self.protocol
+            usual = protocol.segmentation_probe if dataset.task == "segmentation" else protocol.classification_probe
+            return self._fused(load_probe(usual))
         if dataset.task not in self.probe.tasks:
             fitting = [name for name in choices("probe") if dataset.task in load_probe(name).tasks]
             remedy = f"choose from: {', '.join(fitting)}"
             raise UserError(
                 f"probe '{self.probe.name}' does not fit {dataset.name}, a {dataset.task} dataset; {remedy}"
             )
-        return self.probe
+        return self._fused(self.probe)
+
+    def _fused(self, probe: Probe) -> Probe:
+        """The probe, if what is fused can go before it."""
+        kinds = {row.fusion.kind for row in self.rows}
+        if probe.name in UNFUSED and kinds != {"none"}:
+            raise UserError(
+                f"probe {probe.name} takes an encoder's own features, nothing is fused; choose --fusion none"
+            )
+        if probe.name in BY_GRADIENT and "pca" in kinds:
+            raise UserError(f"probe {probe.name} is trained by gradient, fusion pca is for --probe linear; choose one")
+        return probe
 
 
 def choices(group: str) -> list[str]:
@@ -169,31 +182,35 @@ def compose(
     options = [f"{key}={literal(value)}" for key, value in settings.items()]
     fixed = [f"protocol={protocol}", f"executor={executor}", *([f"probe={probe}"] if probe else []), *options]
 
-    def composed(encoder: str, dataset: str, fusion: str) -> dict[str, Any]:
-        return set_all(composing.composed(encoder, dataset, [f"fusion={fusion}", *fixed], overrides), point)
+    def composed(card: EncoderCard, dataset: str, fusion: str) -> dict[str, Any]:
+        return set_all(composing.composed(card, dataset, [f"fusion={fusion}", *fixed], overrides), point)
 
     first = families.choose(named[0][0], datasets.dataset(chosen[0]), "rgb")
-    base = composed(first, chosen[0], named[0][1])
+    base = composed(encoders.card(first), chosen[0], named[0][1])
     rules = validate(Protocol, base["protocol"], f"protocol {protocol}")
     plain = {key: value for key, value in base.items() if key not in GROUPS}
     plain |= {key: getattr(rules, key) for key in PROTOCOLS_OWN if plain[key] is None}
     checked = validate(Settings, plain, "options")
 
-    def read(group: str, cls: type[T], name: str, plainly: Callable[[str], T]) -> T:
+    def read(group: str, cls: type[T], name: str, plain: T, card: EncoderCard | None = None) -> T:
         # Only an override into a group can make one of its choices another than its file says.
         if not any(override.lstrip("+~").startswith(f"{group}.") for override in changes):
-            return plainly(name)
-        choice = {"encoder": first, "dataset": chosen[0], "fusion": named[0][1]} | {group: name}
-        return validate(cls, composed(**choice)[group], f"{group} {name}")
+            return plain
+        choice = {"dataset": chosen[0], "fusion": named[0][1]} | ({group: name} if card is None else {})
+        return validate(cls, composed(card or encoders.card(first), **choice)[group], f"{group} {name}")
 
-    described = [read("dataset", Dataset, name, datasets.dataset) for name in chosen]
-    asked = _rows(
-        named,
-        described,
-        checked.bands,
-        lambda name: read("encoder", EncoderCard, name, encoders.card),
-        lambda name: read("fusion", Fusion, name, load_fusion),
-    )
+    described = [read("dataset", Dataset, name, datasets.dataset(name)) for name in chosen]
+    by_dataset = {one.name: rules.on(one) for one in described}
+    plain_card, known = functools.cache(encoders.card), list[tuple[EncoderCard, EncoderCard]]()
+
+    def card(name: str, dataset: Dataset) -> EncoderCard:
+        # What the protocol sets, the user may override.
+        set_so = by_dataset[dataset.name].card(plain_card(name))
+        if not any(one == set_so for one, _ in known):
+            known.append((set_so, read("encoder", EncoderCard, name, set_so, set_so)))
+        return next(found for one, found in known if one == set_so)
+
+    asked = _rows(named, described, checked.bands, card, lambda name: read("fusion", Fusion, name, load_fusion(name)))
     check_distinct(asked)
     return Request(
         settings=checked,
@@ -211,7 +228,7 @@ def _rows(
     named: Sequence[tuple[str, str]],
     chosen: Sequence[Dataset],
     track: Track,
-    card: Callable[[str], EncoderCard],
+    card: Callable[[str, Dataset], EncoderCard],
     fuser: Callable[[str], Fusion],
 ) -> tuple[Row, ...]:
     """The rows named, each encoder and each fuser read once however many rows it stands in."""
@@ -220,17 +237,19 @@ def _rows(
         name: {dataset.name: families.choose(name, dataset, track) if name in known else name for dataset in chosen}
         for name, _ in named
     }
-    names = dict.fromkeys(encoder for by_dataset in standing.values() for encoder in by_dataset.values())
-    cards = {encoder: card(encoder) for encoder in names}
+    by_name = {dataset.name: dataset for dataset in chosen}
+    pairs = dict.fromkeys((encoder, name) for by_dataset in standing.values() for name, encoder in by_dataset.items())
+    cards = {(encoder, name): card(encoder, by_name[name]) for encoder, name in pairs}
     for one in cards.values():
         check_own_name(one)
     fixed = {name: families.fixed(name) for name in standing}
     fusers = {fusion: fuser(fusion) for fusion in dict.fromkeys(fusion for _, fusion in named)}
     rows = []
     for name, fusion in named:
-        label, title = (name, family.title) if (family := fixed[name]) else (cards[name].name, cards[name].title)
+        own = cards[standing[name][chosen[0].name], chosen[0].name]
+        label, title = (name, family.title) if (family := fixed[name]) else (own.name, own.title)
         given = name if fusion == "none" else f"{name}-{fusion}"
-        by_dataset = {dataset: cards[encoder] for dataset, encoder in standing[name].items()}
+        by_dataset = {dataset: cards[encoder, dataset] for dataset, encoder in standing[name].items()}
         rows.append(Row(given, label, title, fusers[fusion], by_dataset))
     return tuple(rows)
 

@@ -53,6 +53,7 @@ class Rules:
     train_bootstraps: int
     interval_level: float
     no_data: Literal["class", "ignored"]
+    reported: tuple[str, ...] = ()
 
 
 def faults(record: Record, predictions: Arrays) -> Iterator[str]:
@@ -165,7 +166,9 @@ def _size_faults(record: Record, predictions: Arrays) -> Iterator[str]:
 
 def _classification(record: Record, facts: Facts, rules: Rules, predictions: Arrays) -> Iterator[str]:
     scores, labels = predictions["scores"], predictions["labels"]
-    yield from _metric_faults(record, metrics.classification_metrics(scores, labels, facts.multilabel))
+    found = metrics.classification_metrics(scores, labels, facts.multilabel)
+    found |= metrics.asked_for((*rules.reported, facts.metric), found, scores, labels)
+    yield from _metric_faults(record, found)
     confusion = metrics.classification_confusion(scores, labels, facts.multilabel)
     bins = calibration.classification_calibration(scores, labels, facts.multilabel)
     grouped = counts.group_counts(facts.metric, scores, labels, predictions["groups"])
@@ -182,7 +185,9 @@ def _segmentation(record: Record, facts: Facts, rules: Rules, predictions: Array
         yield f"predictions.masks: {off} of {len(shown)} show other numbers of pixels by class than the confusions"
     bins = _array("calibration", record.score.calibration, (calibration.BINS, 3))
     ece = calibration.expected_calibration_error(bins)
-    yield from _metric_faults(record, metrics.segmentation_metrics(whole, facts.no_data) | {"ece": ece})
+    found = metrics.segmentation_metrics(whole, facts.no_data)
+    found |= metrics.asked_for((*rules.reported, facts.metric), found, confusions, None, facts.no_data)
+    yield from _metric_faults(record, found | {"ece": ece})
     yield from _compared("confusion", record.score.confusion, whole)
     scored = whole.copy()
     if rules.no_data == "ignored" and facts.no_data is not None:

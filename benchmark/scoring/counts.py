@@ -3,7 +3,7 @@ predictions again. What each name means stands in `scoring.metrics`. Everywhere 
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,19 +16,33 @@ THRESHOLD = 0.5
 """A label is predicted where its probability is above (not at) this, as in PANGAEA and SatDiFuser."""
 
 
+AP_BINS = 256
+"""Of the counts that an average precision is resampled from: it is then at most 1/256 below that of all scores."""
+BY_CLASS = ("f1_macro", "f1_of_macro_means")
+"""Metrics of a single label that are made of hits, truths and predictions by class."""
+
+
 def headline(name: str, predicted: Array, labels: Array | None, no_data: int | None = None) -> float:
     """The headline metric `name` of a whole split; arguments as for `group_counts`."""
     groups = np.zeros(len(predicted), np.int64)
-    return float(from_counts(name, group_counts(name, predicted, labels, groups, no_data).sum(axis=0)))
+    found = group_counts(name, predicted, labels, groups, no_data, ap_bins=None)
+    return float(from_counts(name, found.sum(axis=0)))
 
 
 def group_counts(
-    headline: str, predicted: Array, labels: Array | None, groups: Array, no_data: int | None = None
+    headline: str,
+    predicted: Array,
+    labels: Array | None,
+    groups: Array,
+    no_data: int | None = None,
+    ap_bins: int | None = AP_BINS,
 ) -> Array:
     """The additive counts of a headline metric, summed within each test group.
 
-    `accuracy`: (correct, n). `f1_micro`: (TP, FP, FN). Segmentation: for K classes the 3 K numbers
-    (intersection of each class, truth pixels of each, predicted pixels of each), enough for every mIoU here.
+    `accuracy`: (correct, n). `f1_micro`: (TP, FP, FN). `f1_macro` and `f1_of_macro_means`: for K classes the 3 K
+    numbers (hits of each class, images that are of it, images predicted as it). `map_micro`: positive, then negative
+    decisions by falling score. Segmentation: the 3 K numbers of pixels instead of images, enough for every mIoU of a
+    whole split; `miou_per_image`: (sum of the IoUs of an image's classes, how many these are).
 
     Args:
         predicted: scores (N, K) as in `scoring.metrics.classification_metrics`, or confusions (N, K, K), one an
@@ -36,6 +50,7 @@ def group_counts(
         labels: as there; None for segmentation.
         groups: (N,) group of each image, any sortable values.
         no_data: see `benchmark.scoring.metrics.segmentation_metrics`; used by `miou_labelled` alone.
+        ap_bins: at most so many scores tell decisions apart for `map_micro`; None for all.
 
     Returns:
         (G, M) float64, groups in the order of `np.unique(groups)`.
@@ -45,12 +60,14 @@ def group_counts(
     """
     _check_headline(headline)
     predicted = np.asarray(predicted)
-    if headline in ("accuracy", "f1_micro"):
+    if headline in CLASSIFICATION:
         if labels is None:
             raise ValueError(f"{headline} needs labels")
         labels = np.asarray(labels)
-        check_scores(predicted, labels, headline == "f1_micro")
-        counts = _correct(predicted, labels) if headline == "accuracy" else _hits(predicted, labels)
+        check_scores(predicted, labels, headline in MULTI_LABEL)
+        counts = _of_labels(headline, predicted, labels, ap_bins)
+    elif headline == "miou_per_image":
+        counts = _image_ious(predicted)
     else:
         counts = class_counts(predicted, no_data if headline == "miou_labelled" else None)
     names, index = np.unique(np.asarray(groups), return_inverse=True)
@@ -92,6 +109,45 @@ def truth_classes(headline: str, counts: Array) -> Array | None:
     return np.asarray(truth.reshape(-1, truth.shape[-1]).any(axis=0))
 
 
+def _of_labels(headline: str, scores: Array, labels: Array, ap_bins: int | None) -> Array:
+    if headline in BY_CLASS:
+        return _by_predicted_class(scores, labels)
+    if headline == "map_micro":
+        return _decisions(scores, labels.astype(bool), ap_bins)
+    return _correct(scores, labels) if headline == "accuracy" else _hits(scores, labels)
+
+
+def _by_predicted_class(scores: Array, labels: Array) -> Array:
+    """(N, 3 K) float64: hit, truth and prediction of each image by class."""
+    classes = scores.shape[1]
+    truth, predicted = np.eye(classes)[labels], np.eye(classes)[scores.argmax(axis=1)]
+    return np.concatenate([truth * predicted, truth, predicted], axis=1)
+
+
+def _decisions(scores: Array, truth: Array, bins: int | None) -> Array:
+    """(N, 2 B) float64: each image's positive, then negative decisions, from the highest score down to the lowest of a
+    positive; what is below counts in no precision."""
+    thresholds = np.sort(scores[truth])[::-1]
+    if bins is not None and len(np.unique(thresholds)) > bins:
+        # Evenly many positives between two of them, the lowest included.
+        thresholds = thresholds[np.ceil(np.linspace(0, len(thresholds), bins + 1)[1:]).astype(int) - 1]
+    thresholds = np.unique(thresholds)[::-1]
+    place = np.searchsorted(-thresholds, -scores, side="left")
+    images = np.repeat(np.arange(len(scores)), scores.shape[1])
+    width = len(thresholds) + 1
+    counted = [
+        np.bincount((images * width + place.ravel())[kind.ravel()], minlength=len(scores) * width)
+        for kind in (truth, ~truth)
+    ]
+    return np.concatenate([one.reshape(len(scores), width)[:, :-1] for one in counted], axis=1).astype(np.float64)
+
+
+def _image_ious(confusions: Array) -> Array:
+    """(N, 2) float64: the sum of each image's IoUs over the classes in its truth or prediction, and how many."""
+    by_class = class_counts(confusions, None)
+    return np.stack([iou(by_class).sum(axis=-1), (_union(by_class) > 0).sum(axis=-1)], axis=1)
+
+
 def _correct(scores: Array, labels: Array) -> Array:
     correct = scores.argmax(axis=1) == labels
     return np.stack([correct, np.ones_like(correct)], axis=1).astype(np.float64)
@@ -131,6 +187,24 @@ def _absent_excluded(counts: Array) -> Array:
     return ratio(iou(counts).sum(axis=-1), (_union(counts) > 0).sum(axis=-1))
 
 
+def _f1_macro(counts: Array) -> Array:
+    hits, truth, predicted = np.moveaxis(_by_class(counts), -2, 0)
+    size = truth + predicted
+    return ratio(ratio(2 * hits, size).sum(axis=-1), (size > 0).sum(axis=-1))
+
+
+def _f1_of_macro_means(counts: Array) -> Array:
+    hits, truth, predicted = np.moveaxis(_by_class(counts), -2, 0)
+    precision, recall = ratio(hits, predicted).mean(axis=-1), ratio(hits, truth).mean(axis=-1)
+    return ratio(2 * precision * recall, precision + recall)
+
+
+def _average_precision(counts: Array) -> Array:
+    positive, negative = np.split(counts, 2, axis=-1)
+    found, false = positive.cumsum(axis=-1), negative.cumsum(axis=-1)
+    return ratio((positive * ratio(found, found + false)).sum(axis=-1), positive.sum(axis=-1))
+
+
 def _pixel_accuracy(counts: Array) -> Array:
     summed = _by_class(counts).sum(axis=-1)
     return ratio(summed[..., 0], summed[..., 1])
@@ -139,13 +213,30 @@ def _pixel_accuracy(counts: Array) -> Array:
 _FROM_COUNTS: dict[str, Callable[[Array], Array]] = {
     "accuracy": lambda counts: ratio(counts[..., 0], counts[..., 1]),
     "f1_micro": lambda counts: ratio(2 * counts[..., 0], counts.sum(axis=-1) + counts[..., 0]),
+    "f1_macro": _f1_macro,
+    "f1_of_macro_means": _f1_of_macro_means,
+    "map_micro": _average_precision,
+    "miou_per_image": lambda counts: ratio(counts[..., 0], counts[..., 1]),
     "miou_absent_zero": lambda counts: iou(counts).mean(axis=-1),
     "miou_absent_excluded": _absent_excluded,
     "pixel_accuracy": _pixel_accuracy,
 }
 
-HEADLINES = ("miou_truth", "miou_labelled", *_FROM_COUNTS)
+Headline = Literal[
+    "accuracy", "f1_micro", "f1_macro", "f1_of_macro_means", "map_micro", "miou_truth", "miou_labelled",
+    "miou_absent_zero", "miou_absent_excluded", "miou_per_image", "pixel_accuracy",
+]  # fmt: skip
 """The metrics that can head a table: those with an additive view, so that they get an interval."""
+HEADLINES: tuple[str, ...] = get_args(Headline)
+MULTI_LABEL = ("f1_micro", "map_micro")
+CLASSIFICATION = ("accuracy", *BY_CLASS, *MULTI_LABEL)
+
+
+def kind_of(name: str) -> Literal["label", "labels", "pixels"]:
+    """What a metric is of: one label an image, several, or pixels."""
+    if name in MULTI_LABEL:
+        return "labels"
+    return "label" if name in CLASSIFICATION else "pixels"
 
 
 def ratio(part: npt.ArrayLike, whole: npt.ArrayLike) -> Array:

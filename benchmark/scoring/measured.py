@@ -50,12 +50,13 @@ def classification(
     """
     dataset, test = data.dataset, data.splits["test"]
     reported, multilabel = scores[0], dataset.multilabel
+    found = metrics.classification_metrics(reported, test.labels, multilabel)
     score = _score(
         data,
         protocol,
         rng,
         fitted,
-        found=metrics.classification_metrics(reported, test.labels, multilabel),
+        found=found | metrics.asked_for((*protocol.reported, dataset.metric), found, reported, test.labels),
         group_counts=[counts.group_counts(dataset.metric, one, test.labels, test.groups) for one in scores],
         confusion=metrics.classification_confusion(reported, test.labels, multilabel),
         bins=calibration.classification_calibration(reported, test.labels, multilabel),
@@ -81,6 +82,7 @@ def segmentation(
     dataset, test = data.dataset, data.splits["test"]
     whole = confusions.sum(axis=0)
     found = metrics.segmentation_metrics(whole, dataset.no_data)
+    found |= metrics.asked_for((*protocol.reported, dataset.metric), found, confusions, None, dataset.no_data)
     score = _score(
         data,
         protocol,

@@ -4,11 +4,16 @@ Classification takes scores, segmentation a confusion matrix. Counts are torchme
 is written out, because there the field's variants differ. Everywhere 0/0 is 0: no metric is ever NaN.
 """
 
+from collections.abc import Iterable, Mapping
+
 import numpy as np
 
+from benchmark.scoring import counts
 from benchmark.scoring.calibration import classification_calibration, expected_calibration_error
-from benchmark.scoring.counts import HEADLINES, THRESHOLD, Array, check_scores, class_counts, from_counts, iou, ratio
+from benchmark.scoring.counts import THRESHOLD, Array, check_scores, class_counts, from_counts, iou, ratio
 from encoders.errors import UserError
+
+OF_PIXELS = ("miou_truth", "miou_labelled", "miou_absent_zero", "miou_absent_excluded", "pixel_accuracy")
 
 
 def classification_metrics(scores: Array, labels: Array, multilabel: bool) -> dict[str, float]:
@@ -97,13 +102,28 @@ def segmentation_metrics(confusion: Array, no_data: int | None) -> dict[str, flo
     if not confusion.any():
         raise UserError("there is no pixel to score; check that the split holds images")
     every, labelled = class_counts(confusion, None), class_counts(confusion, no_data)
-    metrics = {
-        name: float(from_counts(name, labelled if name == "miou_labelled" else every))
-        for name in HEADLINES
-        if name not in ("accuracy", "f1_micro")
-    }
+    metrics = {name: float(from_counts(name, labelled if name == "miou_labelled" else every)) for name in OF_PIXELS}
     defined = confusion.sum(axis=0) + confusion.sum(axis=1) > 0
     return metrics | {f"iou_{k}": float(iou) for k, iou in enumerate(per_class_iou(confusion)) if defined[k]}
+
+
+def asked_for(
+    names: Iterable[str], known: Mapping[str, float], predicted: Array, labels: Array | None, no_data: int | None = None
+) -> dict[str, float]:
+    """What a protocol reports beside the metrics that every record holds; arguments as `counts.group_counts`.
+
+    - `f1_of_macro_means`: harmonic mean of macro precision and macro recall, each the mean over all K classes, 0 where
+      undefined (SatDiFuser).
+    - `miou_per_image`: mean IoU over the pairs of an image and a class in its truth or prediction (torchmetrics'
+      `segmentation.MeanIoU` from 1.7 on; geobreeze).
+
+    Args:
+        names: of metrics; those of another task, and those known, are left out.
+        known: metrics by name.
+    """
+    kind = "pixels" if labels is None else "labels" if labels.ndim == 2 else "label"
+    wanted = [name for name in dict.fromkeys(names) if name not in known and counts.kind_of(name) == kind]
+    return {name: counts.headline(name, predicted, labels, no_data) for name in wanted}
 
 
 def per_class_iou(confusion: Array) -> Array:

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from benchmark.protocol import Protocol
 from benchmark.scoring.counts import Array
+from benchmark.training.optimizing import Pace, optimizer
 from benchmark.training.prediction import UNFINISHED, Prediction, Task
 from decoders.decoder import Decoder
 from decoders.layers import ChannelDropout
 from decoders.moe import Calls
-from decoders.schedule import warmup_cosine
 
 
 @dataclass(frozen=True)
@@ -31,17 +31,20 @@ class Member:
         learning_rate: peak of the schedule.
         build: makes the decoder on the CPU, initial weights from torch's global generator (seeded beforehand),
             dropout from the generator it is handed.
+        candidate: which of several heads it is, where validation chooses among them too; empty where there is one.
     """
 
     name: str
     seed: int
     learning_rate: float
     build: Callable[[torch.Generator], Decoder]
+    candidate: str = ""
 
     @property
-    def key(self) -> tuple[str, float, int]:
-        """(name, learning rate, seed): what tells members of a bank apart."""
-        return self.name, self.learning_rate, self.seed
+    def key(self) -> tuple[str | float, ...]:
+        """(name, learning rate, seed, and candidate if there are several): what tells members of a bank apart."""
+        key = (self.name, self.learning_rate, self.seed)
+        return (*key, self.candidate) if self.candidate else key
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,11 @@ class Outcome:
     """How a member's training went.
 
     Attributes:
-        validation: the best headline metric on the validation split; None for a diverged member.
-        best_epoch: the epoch (from 0) that gave it, whose weights are kept; the earliest of equals.
-        history: the metric after each epoch.
+        validation: the headline metric on the validation split of what is kept, the best or the last; None for a
+            diverged member.
+        best_epoch: the epoch (from 0; -1 before the first) that gave it, whose weights are kept; the earliest of
+            equals.
+        history: the metric at each evaluation.
         ended: `finished` all epochs, stopped `early`, or `diverged`.
         reason: why it ended, in a sentence.
     """
@@ -69,7 +74,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Trained:
-    """A member after training; `decoder` holds the weights of its best epoch, None where it diverged."""
+    """A member after training; `decoder` holds the weights of what is kept, None where it diverged."""
 
     member: Member
     outcome: Outcome
@@ -83,7 +88,7 @@ class Epoch:
     Attributes:
         number: from 1.
         loss: mean over the epoch's steps; of a mixture of experts with its balance loss.
-        validation: the headline metric after it; None where the member diverged.
+        validation: the headline metric after it; None where the member diverged or was not evaluated.
         learning_rate: of its last step.
     """
 
@@ -97,16 +102,20 @@ class Epoch:
 class Trainee:
     """A member in training."""
 
-    def __init__(self, member: Member, task: Task, protocol: Protocol, steps: int, device: str) -> None:
+    def __init__(
+        self, member: Member, task: Task, protocol: Protocol, steps: int, device: str, steps_per_epoch: int = 1
+    ) -> None:
         self.member = member
         self.task = task
         self.protocol = protocol
-        self.steps = steps
         self.step = 0
         self.decoder = initialised(member, device)
         self.parameters = [parameter for parameter in self.decoder.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=member.learning_rate, weight_decay=protocol.weight_decay)
+        self.optimizer = optimizer(self.parameters, protocol, member.learning_rate)
+        self._pace = Pace(protocol, member.learning_rate, steps, steps_per_epoch)
         self.history: list[float] = []
+        self._at: list[int] = []
+        self._since_best = 0
         self.ended: Literal["finished", "early", "diverged"] | None = None
         self.reason = ""
         self._losses, self._since = torch.zeros((), device=device), 0
@@ -114,11 +123,18 @@ class Trainee:
         self._best = (-np.inf, -1)
         self._kept: Snapshot | None = None
 
+    def count_calls(self, batches: int) -> None:
+        """Let an official mixture of experts count calls it had before training: one a view of a batch."""
+        for module in self.decoder.modules():
+            if type(module) is Calls:
+                module.count += batches * len(self.decoder.fuser.views)
+
     def learn(self, maps: tuple[Tensor, ...], labels: Tensor) -> None:
         """One step. Whether the loss was finite stays on the device: asking would wait for it."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = warmup_cosine(self.step, self.steps, self.protocol.warmup_fraction, self.member.learning_rate)
+        self._pace.set(self.optimizer, self.step)
         loss = self.task.loss(self.task.logits(self.decoder, maps, labels), labels)
+        for weight, logits in self.decoder.auxiliary_logits():
+            loss = loss + weight * self.task.loss(logits, labels)
         auxiliary = self.decoder.auxiliary_loss()
         if auxiliary is not None:
             loss = loss + auxiliary
@@ -135,31 +151,34 @@ class Trainee:
         if not bool(self._finite):
             self._diverge(f"its loss became NaN or infinite in epoch {epoch + 1}")
 
-    def validated(self, prediction: Prediction | None, labels: Array) -> None:
-        """Take the epoch's prediction on validation: keep the weights if it is the best, or stop."""
+    def validated(self, prediction: Prediction | None, labels: Array, epoch: int) -> None:
+        """Take a prediction on validation in or after `epoch` (from 0; -1 before the first): keep the weights if it is
+        the best, or the last if that is what the protocol keeps; or stop."""
         if prediction is None:
-            self._diverge(f"{UNFINISHED} after epoch {len(self.history) + 1}")
+            self._diverge(f"{UNFINISHED} after epoch {epoch + 1}")
             return
         value = prediction.headline(self.task, labels)
-        epoch = len(self.history)
         self.history.append(value)
-        if value > self._best[0]:
-            self._best, self._kept = (value, epoch), Snapshot(self.decoder)
+        self._at.append(epoch)
+        if value > self._best[0] or self.protocol.checkpoint == "last":
+            self._best, self._kept, self._since_best = (value, epoch), Snapshot(self.decoder), 0
+        else:
+            self._since_best += 1
         patience = self.protocol.patience
-        if patience is not None and epoch - self._best[1] >= patience:
+        if patience is not None and self._since_best >= patience:
             self._end("early", f"validation did not rise for {patience} epochs after epoch {self._best[1] + 1}")
 
     def told(self, epoch: int) -> Epoch:
         """Epoch `epoch` (from 0), which has just ended."""
         loss, self._since = float(self._losses) / (self.step - self._since), self.step
         self._losses.zero_()
-        validation = self.history[epoch] if epoch < len(self.history) else None
+        validation = self.history[-1] if self._at and self._at[-1] == epoch else None
         return Epoch(self.member, epoch + 1, loss, validation, self.optimizer.param_groups[0]["lr"])
 
     def result(self) -> Trained:
-        """The member with the weights of its best epoch."""
+        """The member with the weights of what is kept."""
         if self.ended is None:
-            self._end("finished", f"all {len(self.history)} epochs")
+            self._end("finished", f"all {self._at[-1] + 1} epochs")
         assert self.ended is not None
         diverged = self.ended == "diverged"
         if self._kept is not None and not diverged:

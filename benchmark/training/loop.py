@@ -4,7 +4,9 @@
 features of a batch are read once and shown to each member in turn.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import functools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -17,13 +19,18 @@ Build = Callable[..., Decoder]
 """Makes a decoder from its dropout generator; see `Member.build`."""
 
 
-def members(builds: Mapping[str, Build], protocol: Protocol) -> list[Member]:
-    """The bank the protocol asks for: every name at every learning rate and seed."""
+def members(builds: Mapping[str, Build], protocol: Protocol, candidates: Sequence[str] = ("",)) -> list[Member]:
+    """The bank the protocol asks for: every name with every candidate head at every learning rate and seed.
+
+    Args:
+        builds: by name; called with the candidate too, where there are several.
+    """
     return [
-        Member(name, seed, rate, build)
+        Member(name, seed, rate, functools.partial(build, candidate=candidate) if candidate else build, candidate)
         for name, build in builds.items()
+        for candidate in candidates
         for rate in protocol.learning_rates
-        for seed in range(protocol.seeds)
+        for seed in range(protocol.first_seed, protocol.first_seed + protocol.seeds)
     ]
 
 
@@ -37,6 +44,8 @@ def train(
     device: str = "cpu",
     progress: Callable[[Iterable[int], int], Iterable[int]] = lambda epochs, total: epochs,
     report: Callable[[Epoch], None] | None = None,
+    fresh: bool = False,
+    test_images: int = 0,
 ) -> list[Trained]:
     """Train the members, each as if it were alone.
 
@@ -48,6 +57,8 @@ def train(
         source, val_source: of train, which may hold flipped copies, and of validation.
         progress: wraps the epochs (0, 1, ...) of the given total, to show them.
         report: told how each member's epoch went.
+        fresh: whether copy n of an image of `source` is what epoch n makes of it.
+        test_images: how many there are, for protocols in which a mixture of experts has counted them beforehand.
 
     Returns:
         One result a member, in their order.
@@ -62,45 +73,67 @@ def train(
     val_truth = task.truth(val_source)
     images = len(source) // source.variants
     epochs = protocol.total_epochs(images)
-    steps = epochs * protocol.steps_per_epoch(images)
-    trainees = [Trainee(member, task, protocol, steps, device) for member in bank]
-    for epoch in progress(range(epochs), epochs):
-        begun = live = [trainee for trainee in trainees if trainee.ended is None]
-        if not live:
-            break
-        _pass(live, source, data_order(protocol.order_seed, epoch, images, source.variants), device)
-        for trainee in live:
-            trainee.check_loss(epoch)
-        live = [trainee for trainee in live if trainee.ended is None]
-        predictions = predict_all(
-            [trainee.decoder for trainee in live],
-            task,
-            val_source,
-            batch_size=protocol.decoder_batch,
-            device=device,
-        )
+    steps = protocol.steps_per_epoch(images)
+    evaluation_batch = protocol.evaluation_batch or protocol.decoder_batch
+    trainees = [Trainee(member, task, protocol, epochs * steps, device, steps) for member in bank]
+    if protocol.calls_before_training == "validation_and_test":
+        batches_before = sum(math.ceil(one / evaluation_batch) for one in (len(val_source), test_images))
+        for trainee in trainees:
+            trainee.count_calls(batches_before)
+
+    def evaluate(epoch: int) -> None:
+        for trainee in trainees:
+            if trainee.ended is None:
+                trainee.check_loss(epoch)
+        live = [trainee for trainee in trainees if trainee.ended is None]
+        decoders = [trainee.decoder for trainee in live]
+        predictions = predict_all(decoders, task, val_source, batch_size=evaluation_batch, device=device)
         for trainee, prediction in zip(live, predictions, strict=True):
-            trainee.validated(prediction, val_truth)
-        if report:
-            for trainee in begun:
+            trainee.validated(prediction, val_truth, epoch)
+
+    if protocol.evaluate_untrained:
+        evaluate(-1)
+    for epoch in progress(range(epochs), epochs):
+        begun = [trainee for trainee in trainees if trainee.ended is None]
+        if not begun:
+            break
+        order = data_order(protocol.order_seed, epoch, images, source.variants, fresh)
+        for step in _pass(trainees, source, order[: steps * protocol.decoder_batch], device):
+            if protocol.is_evaluated(epoch, step, steps, epochs):
+                evaluate(epoch)
+        for trainee in begun:
+            if trainee.ended is None:
+                trainee.check_loss(epoch)
+            if report:
                 report(trainee.told(epoch))
     return [trainee.result() for trainee in trainees]
 
 
-def data_order(order_seed: int, epoch: int, images: int, variants: int = 1) -> np.ndarray:
-    """Rows (N,) int64, from the protocol's order seed and the epoch alone: every image once, in one of its copies."""
+def data_order(order_seed: int, epoch: int, images: int, variants: int = 1, fresh: bool = False) -> np.ndarray:
+    """Rows (N,) int64, from the protocol's order seed and the epoch alone: every image once, in one of its copies.
+
+    Args:
+        fresh: copy n of an image is what epoch n makes of it, else any of them is drawn.
+    """
     rng = np.random.default_rng([order_seed, epoch])
     order = rng.permutation(images)
+    if fresh:
+        return order * variants + epoch
     return order if variants == 1 else order * variants + rng.integers(0, variants, images)
 
 
-def _pass(live: list[Trainee], source: FeatureSource, order: np.ndarray, device: str) -> None:
-    for trainee in live:
-        trainee.decoder.train()
-    for rows in batches(order, live[0].protocol.decoder_batch):
+def _pass(trainees: Sequence[Trainee], source: FeatureSource, order: np.ndarray, device: str) -> Iterator[int]:
+    """Each step (from 1) of an epoch, once those who have not ended have made it."""
+    for step, rows in enumerate(batches(order, trainees[0].protocol.decoder_batch), start=1):
+        live = [trainee for trainee in trainees if trainee.ended is None]
+        if not live:
+            return
         maps, truth = load(source, rows, device)
         for trainee in live:
+            if not trainee.decoder.training:
+                trainee.decoder.train()
             trainee.learn(maps, truth)
+        yield step
 
 
 def _check_keys(bank: Sequence[Member]) -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from benchmark.training.bank import Trained
@@ -12,12 +12,12 @@ from encoders.errors import UserError
 
 @dataclass(frozen=True)
 class Choice:
-    """The learning rate validation chose for a name.
+    """The learning rate, and the candidate of several heads, that validation chose for a name.
 
     Attributes:
-        validation: mean best validation metric over the seeds at that rate.
+        validation: mean validation metric over the seeds at that rate.
         chosen: the members at that rate, one a seed, ascending.
-        grid: learning rate -> mean validation metric, ascending; None where a seed diverged.
+        grid: learning rate -> mean validation metric of that candidate, ascending; None where a seed diverged.
         flags: what a reader of the number must know, a sentence each.
     """
 
@@ -27,6 +27,7 @@ class Choice:
     chosen: tuple[Trained, ...]
     grid: dict[float, float | None]
     flags: tuple[str, ...]
+    candidate: str = ""
 
     @property
     def on_edge(self) -> bool:
@@ -35,7 +36,7 @@ class Choice:
 
 
 def choose(name: str, trained: Sequence[Trained]) -> Choice:
-    """The rate of the highest mean validation metric over seeds, the smaller of equals.
+    """The rate, and candidate, of the highest mean validation metric over seeds, the smaller rate of equals.
 
     A rate at which a seed diverged is out: one would not train with it.
 
@@ -46,23 +47,25 @@ def choose(name: str, trained: Sequence[Trained]) -> Choice:
         UserError: at every rate a seed diverged.
         ValueError: rates with different seeds.
     """
-    by_rate: dict[float, list[Trained]] = {}
+    rows: dict[tuple[float, str], list[Trained]] = {}
     for one in sorted(trained, key=lambda one: (one.member.learning_rate, one.member.seed)):
-        by_rate.setdefault(one.member.learning_rate, []).append(one)
-    seeds = {tuple(one.member.seed for one in row) for row in by_rate.values()}
+        rows.setdefault((one.member.learning_rate, one.member.candidate), []).append(one)
+    seeds = {tuple(one.member.seed for one in row) for row in rows.values()}
     if len(seeds) != 1:
         raise ValueError(f"{name}: every learning rate needs the same seeds, got {sorted(seeds)}")
-    grid = {rate: _mean(row) for rate, row in by_rate.items()}
-    means = {rate: value for rate, value in grid.items() if value is not None}
+    every = {key: _mean(row) for key, row in rows.items()}
+    means = {key: value for key, value in every.items() if value is not None}
     if not means:
         reason = next(one.outcome.reason for one in trained if one.outcome.validation is None)
         raise UserError(f"{name}: no learning rate trained every seed ({reason}); add smaller learning_rates")
     # The first of equals is the smallest: the rates ascend.
-    rate = max(means, key=lambda one: means[one])
-    choice = Choice(name, rate, means[rate], tuple(by_rate[rate]), grid, _diverged(trained))
+    rate, candidate = best = max(means, key=lambda one: means[one])
+    grid = {of: value for (of, head), value in every.items() if head == candidate}
+    flags = (f"validation chose the head on {candidate}",) if candidate else ()
+    choice = Choice(name, rate, means[best], tuple(rows[best]), grid, (*flags, *_diverged(trained)), candidate)
     if choice.on_edge:
         edge = f"the chosen learning rate {rate:g} lies on the edge of the grid"
-        choice = Choice(name, rate, means[rate], choice.chosen, grid, (edge, *choice.flags))
+        choice = replace(choice, flags=(edge, *choice.flags))
     return choice
 
 
@@ -89,7 +92,7 @@ class Selection:
     def __init__(self, choices: dict[str, Choice], failures: dict[str, UserError] | None = None) -> None:
         self.choices = choices
         self.failures = failures or {}
-        self.test_reads: Counter[tuple[str, float, int]] = Counter()
+        self.test_reads: Counter[tuple[str | float, ...]] = Counter()
 
     def score_chosen(
         self,
