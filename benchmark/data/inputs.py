@@ -286,24 +286,25 @@ class InputTransform:
         self.plan = plan
         self.statistics = statistics
 
-    def __call__(self, native: "np.ndarray") -> "Tensor":
+    def __call__(self, native: "np.ndarray | Tensor") -> "Tensor":
         """
         Args:
-            native: (B, C, H, W) as ingested, any numeric dtype.
+            native: (B, C, H, W) as ingested, any numeric dtype; a tensor may be on any device.
 
         Returns:
-            (B, channels, side, side) float32.
+            (B, channels, side, side) float32, on the device of `native`.
         """
         return resize(self.scaled(native), self.plan.side)
 
-    def scaled(self, native: "np.ndarray", *, clip: bool = True) -> "Tensor":
+    def scaled(self, native: "np.ndarray | Tensor", *, clip: bool = True) -> "Tensor":
         """The channels at native size, (B, channels, H, W) float32; `clip=False` leaves out every clipping."""
         import torch
 
         from encoders import scaling
 
+        native = torch.as_tensor(native)
         shape = (native.shape[0], len(self.plan.channels), *native.shape[2:])
-        out = torch.empty(shape, dtype=torch.float32)
+        out = torch.empty(shape, dtype=torch.float32, device=native.device)
         for position, channel in enumerate(self.plan.channels):
             if channel.index is None:
                 constant = float(channel.constant or 0.0)
@@ -312,7 +313,7 @@ class InputTransform:
                     continue
                 pixels = out[:, position]
             else:
-                pixels = torch.from_numpy(native[:, channel.index].astype("float32"))
+                pixels = native[:, channel.index].float()
             out[:, position] = scaling.apply(
                 pixels,
                 channel.rule.steps,
