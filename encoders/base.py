@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from encoders.errors import UserError
+from encoders.finite import refuse_infinite
 from encoders.spec import EncoderCard, InputSpec, Level, Setup
 
 __all__ = ["Encoder", "EncoderCard", "Features", "InputSpec", "Level", "Setup"]
@@ -85,8 +86,7 @@ class Encoder(nn.Module, ABC):
             )
         if images.dtype != torch.float32:
             raise UserError(f"{name}: images must be float32, got {str(images.dtype).removeprefix('torch.')}")
-        if not torch.isfinite(images).all():
-            raise UserError(f"{name}: an input pixel is NaN or infinite after scaling; look at `preview`")
+        refuse_infinite([images], f"{name}: an input pixel is NaN or infinite after scaling; look at `preview`")
         return self._stem(images)
 
     @final
@@ -126,5 +126,6 @@ class Encoder(nn.Module, ABC):
                 f"{name}: its adapter declares embeddings of width {self.embedding_dim} but gives "
                 f"{tuple(features.embedding.shape)}"
             )
-        if not all(torch.isfinite(tensor).all() for tensor in (*features.maps, features.embedding)):
-            raise UserError(f"{name}: a feature is NaN or infinite; try precision=float32")
+        refuse_infinite(
+            [*features.maps, features.embedding], f"{name}: a feature is NaN or infinite; try precision=float32"
+        )

@@ -18,6 +18,7 @@ from benchmark.data import datasets, ingest, inputs
 from benchmark.data.datasets import Dataset
 from benchmark.data.ingest import Split
 from benchmark.features.arrays import SHARD
+from benchmark.features.extraction import Extraction
 from benchmark.features.store import FeatureStore, SplitFeatures, features_key
 from benchmark.features.tiers import Shapes, Tier, choose_tier, measure
 from encoders.base import Encoder
@@ -124,20 +125,20 @@ def test_variants_show_flipped_images_with_their_labels(tmp_path: Path) -> None:
 
 
 def test_nothing_finished_is_computed_again(tmp_path: Path, split: Split, monkeypatch: pytest.MonkeyPatch) -> None:
-    original, calls = FeatureStore._encode, []
+    original, calls = Extraction._encode, []
 
-    def dying(self: FeatureStore, *arguments: Any) -> None:
-        calls.append(arguments[-1])
+    def dying(self: Extraction, shard: int, *arguments: Any) -> None:
+        calls.append(shard)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        original(self, *arguments)
+        original(self, shard, *arguments)
 
-    monkeypatch.setattr(FeatureStore, "_encode", dying)
+    monkeypatch.setattr(Extraction, "_encode", dying)
     with pytest.raises(KeyboardInterrupt):
         opened(tmp_path, split, "imagestats", "maps")
     found = opened(tmp_path, split, "imagestats", "maps")
     again = opened(tmp_path, split, "imagestats", "maps")
-    assert calls == [slice(0, 64), slice(64, 70), slice(64, 70)]
+    assert calls == [0, 1, 1]
     assert found.seconds == again.seconds > 0
     undisturbed = opened(tmp_path / "other", split, "imagestats", "maps")
     for ours, theirs in zip(found.read(np.arange(N)), undisturbed.read(np.arange(N)), strict=True):
@@ -146,18 +147,17 @@ def test_nothing_finished_is_computed_again(tmp_path: Path, split: Split, monkey
 
 def encode_in_process(folder: Path, split: Split, log: Path, dies_in: int | None, assists: bool) -> None:
     """Open the features, noting each shard that is begun; killed at the end of one, before it counts as done."""
-    original = FeatureStore._encode
+    original = Extraction._encode
 
-    def noted(self: FeatureStore, *arguments: Any) -> None:
-        shard = arguments[-1].start // SHARD
+    def noted(self: Extraction, shard: int, *arguments: Any) -> None:
         with log.open("a") as file:
             file.write(f"{os.getpid()} {shard}\n")
         time.sleep(0.1)
-        original(self, *arguments)
+        original(self, shard, *arguments)
         if shard == dies_in and len(begun(log)[shard]) == 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    FeatureStore._encode = noted  # type: ignore[method-assign]
+    Extraction._encode = noted  # type: ignore[method-assign]
     encoder, transform = parts(split, "imagestats")
     FeatureStore(folder, assists).open(
         encoder, transform, split, identity={"encoder": "imagestats"}, dtype="float16", batch_size=16, tier="maps"

@@ -288,10 +288,10 @@ class InputTransform:
     def __call__(self, native: "np.ndarray | Tensor") -> "Tensor":
         """
         Args:
-            native: (B, C, H, W) as ingested, any numeric dtype; what a tensor becomes stays on its device.
+            native: (B, C, H, W) as ingested, any numeric dtype; a tensor may be on any device.
 
         Returns:
-            (B, channels, side, side) float32.
+            (B, channels, side, side) float32, on the device of `native`.
         """
         return self.resized(self.scaled(native))
 
@@ -305,9 +305,9 @@ class InputTransform:
 
         from encoders import scaling
 
+        native = torch.as_tensor(native)
         shape = (native.shape[0], len(self.plan.channels), *native.shape[2:])
-        device = native.device if isinstance(native, torch.Tensor) else None
-        out = torch.empty(shape, dtype=torch.float32, device=device)
+        out = torch.empty(shape, dtype=torch.float32, device=native.device)
         for position, channel in enumerate(self.plan.channels):
             if channel.index is None:
                 constant = float(channel.constant or 0.0)
@@ -316,8 +316,7 @@ class InputTransform:
                     continue
                 pixels = out[:, position]
             else:
-                taken = native[:, channel.index]
-                pixels = taken.float() if isinstance(taken, torch.Tensor) else torch.from_numpy(taken.astype("float32"))
+                pixels = native[:, channel.index].float()
             out[:, position] = scaling.apply(
                 pixels,
                 channel.rule.steps,

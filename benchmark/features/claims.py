@@ -29,26 +29,27 @@ class Claims:
     ) -> None:
         self._file.close()
 
-    def turns(self, parts: Sequence[int], wait: bool) -> Iterator[int]:
-        """The parts, each once and held until the next is asked for: first those that nobody holds.
+    def free(self, parts: Sequence[int]) -> Iterator[int]:
+        """Those of the parts that nobody else holds when they are asked for, each held until `release`.
 
         Whoever gets a part looks whether another did it in the meantime.
-
-        Args:
-            wait: for parts that others hold, which come once these have done them, or have died; else these
-                are left out.
         """
         left = list(parts)
-        while left:
-            part = next((one for one in left if self._take(one)), None)
-            if part is None:
-                if not wait:
-                    return
-                part = left[0]
-                fcntl.lockf(self._file, fcntl.LOCK_EX, 1, 1 + part)
+        while (part := next((one for one in left if self._take(one)), None)) is not None:
             left.remove(part)
             yield part
-            fcntl.lockf(self._file, fcntl.LOCK_UN, 1, 1 + part)
+
+    def release(self, part: int) -> None:
+        """Let go of a part."""
+        fcntl.lockf(self._file, fcntl.LOCK_UN, 1, 1 + part)
+
+    def wait(self, part: int) -> None:
+        """Until nobody else holds a part: it was done, or who did it has died.
+
+        Only for who holds none: two that hold one and wait for the other's would wait for ever.
+        """
+        fcntl.lockf(self._file, fcntl.LOCK_EX, 1, 1 + part)
+        self.release(part)
 
     def _take(self, part: int) -> bool:
         try:

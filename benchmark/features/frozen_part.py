@@ -1,6 +1,6 @@
 """The frozen part of a run: rows of a split, by batches, through transform and encoder to rounded features."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,11 +11,32 @@ from torch import Tensor
 from benchmark.data.ingest import Split
 from benchmark.data.inputs import InputTransform
 from benchmark.features.arrays import SHARD
-from benchmark.memory import Portions
+from benchmark.memory import Portions, ran_out
+from benchmark.transfer import pinned, send
 from encoders.base import Encoder, Features
-from encoders.errors import UserError
+from encoders.finite import refuse_infinite
 
 Done = TypeVar("Done")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of a split, and what they are encoded from, in host memory; can be sliced.
+
+    Attributes:
+        rows: (B,) integers.
+        values: (B, ...) each: native images, stems, or stored maps. None where they are still to be read: portion by
+            portion, where memory did not hold them at once.
+    """
+
+    rows: np.ndarray
+    values: tuple[Tensor, ...] | None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, part: slice) -> "Batch":
+        return Batch(self.rows[part], None if self.values is None else tuple(one[part] for one in self.values))
 
 
 @dataclass(frozen=True)
@@ -44,17 +65,40 @@ class FrozenPart:
         """The encoder and the split in a few words."""
         return f"{self.encoder.card.name} on {self.split.dataset.name}/{self.split.name}"
 
-    def encode(self, batch: np.ndarray, do: Callable[[np.ndarray], Done]) -> Iterator[tuple[np.ndarray, Done]]:
-        """What `do` makes of a batch of rows: at once, or portion by portion where memory does not hold it."""
+    @property
+    def kept_as(self) -> torch.dtype:
+        """What features are rounded to."""
+        return torch.float16 if self.dtype == np.float16 else torch.float32
+
+    def encode(self, batch: Batch, do: Callable[[Batch], Done]) -> Iterator[tuple[Batch, Done]]:
+        """What `do` makes of a batch: at once, or portion by portion where memory does not hold it."""
         return self.portions.of(batch, do, f"images for {self.title}")
 
-    def stem(self, rows: np.ndarray) -> Tensor:
-        """The stems of rows, float32 on the encoder's device."""
+    def read(self, rows: np.ndarray) -> Batch:
+        """Rows with their native images; may be called in a thread beside."""
+        return self.prepared(rows, lambda: (self._native(rows),))
+
+    def prepared(self, rows: np.ndarray, values: Callable[[], Iterable[np.ndarray]]) -> Batch:
+        """Rows with values in memory that a GPU copies from without waiting; without any, where memory runs out."""
+        try:
+            return Batch(rows, tuple(pinned(torch.from_numpy(one), self.encoder.device) for one in values()))
+        except Exception as error:
+            if not ran_out(error):
+                raise
+            return Batch(rows, None)
+
+    def stem(self, batch: Batch) -> Tensor:
+        """The stems of a batch of native images, float32 on the encoder's device; values are scaled there too."""
+        native = torch.from_numpy(self._native(batch.rows)) if batch.values is None else batch.values[0]
+        return self.encoder.stem(self.transform(send(native, self.encoder.device)))
+
+    def _native(self, rows: np.ndarray) -> np.ndarray:
+        """Images as they are stored, flipped as their rows say."""
         native = np.asarray(self.split.images[rows // self.variants])
         for variant in range(1, self.variants):
             here = rows % self.variants == variant
             native[here] = flip(native[here], variant)
-        return self.encoder.stem(self.transform(native).to(self.encoder.device))
+        return native
 
     def rounded(self, features: Features) -> Features:
         """Features in the dtype they are kept in.
@@ -62,14 +106,13 @@ class FrozenPart:
         Raises:
             UserError: one is too large for it.
         """
-        kind = torch.float16 if self.dtype == np.float16 else torch.float32
-        maps = tuple(one.to(kind) for one in features.maps)
-        embedding = features.embedding.float().to(kind)
-        if not all(torch.isfinite(one).all() for one in (*maps, embedding)):
-            raise UserError(
-                f"{self.encoder.card.name}: a feature of {self.split.dataset.name}/{self.split.name} is too large "
-                f"for {self.dtype}; use protocol.feature_dtype=float32"
-            )
+        maps = tuple(one.to(self.kept_as) for one in features.maps)
+        embedding = features.embedding.float().to(self.kept_as)
+        refuse_infinite(
+            [*maps, embedding],
+            f"{self.encoder.card.name}: a feature of {self.split.dataset.name}/{self.split.name} is too large "
+            f"for {self.dtype}; use protocol.feature_dtype=float32",
+        )
         return Features(maps, embedding)
 
     def batches(self, rows: slice) -> Iterator[np.ndarray]:

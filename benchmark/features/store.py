@@ -4,13 +4,10 @@
 what isn't there yet. Batches are cut by the shards of `benchmark.features.arrays` and never cross one, so an extraction
 that was resumed, or shared by several processes, meets the same batches as an undisturbed one. On the CPU, tiers that
 encode while reading meet them too: the last bits of a convolution depend on the batch, and a tier must not change a
-number. Only where memory runs out are batches halved; features then stay what they are to the tolerance that
-`docs/architecture.md` states.
+number (`benchmark.features.company`). Only where memory runs out are batches halved; features then stay what they are
+to the tolerance that `docs/architecture.md` states.
 """
 
-import functools
-import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +15,17 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from benchmark import progress
 from benchmark.data.ingest import Split
 from benchmark.data.inputs import InputTransform
 from benchmark.features import arrays
 from benchmark.features.arrays import About, FeatureArrays, features_key
 from benchmark.features.claims import Claims
-from benchmark.features.frozen_part import FrozenPart, flip
+from benchmark.features.company import Gathering
+from benchmark.features.extraction import Extraction
+from benchmark.features.frozen_part import Batch, FrozenPart, flip
 from benchmark.features.tiers import TIERS, VARIANTS, Shapes, Tier, measure
 from benchmark.memory import Portions
+from benchmark.transfer import send
 from encoders.base import Encoder
 from encoders.errors import UserError, nearest
 
@@ -51,6 +50,12 @@ class SplitFeatures:
         self.embedding, self.pooled = self._arrays.get("embedding"), self._arrays.get("pooled")
         self.seconds = float(stored.seconds().sum()) if stored else 0.0
         self.bytes = stored.about.bytes if stored else 0
+        self._gather = Gathering(frozen, self._encode)
+
+    @property
+    def together(self) -> int | None:
+        """Rows that are best asked for at once, where they are encoded as they are read; None where any number is."""
+        return self._frozen.batch_size if self.tier in ("stem", "none") else None
 
     def __len__(self) -> int:
         return len(self._frozen)
@@ -77,42 +82,60 @@ class SplitFeatures:
         Raises:
             UserError: tier `embedding` has no maps, or a feature is too large for the feature dtype.
         """
-        rows = np.asarray(rows, np.int64)
-        if self.tier == "maps":
-            levels = range(len(self._arrays) - 1)
-            return tuple(torch.from_numpy(self._arrays[f"level{i}"][rows]).float() for i in levels)
-        if self.tier == "pooled":
-            means = torch.from_numpy(self._arrays["pooled"][rows])[..., None, None]
-            return means.split([level.channels for level in self._frozen.encoder.levels], dim=2)
+        return tuple(one.float() for one in self.maps(self.fetch(np.asarray(rows, np.int64))))
+
+    def fetch(self, rows: np.ndarray) -> Batch:
+        """What `maps` are made from, in host memory; may be called in a thread beside.
+
+        Raises:
+            UserError: tier `embedding` has no maps.
+        """
         if self.tier == "embedding":
             raise UserError("feature tier 'embedding' holds no maps; use pooled, maps, stem or none")
-        return self._encode(rows)
+        if self.tier in ("stem", "none") and self._frozen.encoder.device.type == "cpu":
+            return Batch(rows, None)  # other rows too may be encoded with them
+        if self.tier == "none":
+            return self._frozen.read(rows)
+        return self._frozen.prepared(rows, lambda: self._stored(rows))
+
+    def maps(self, batch: Batch) -> tuple[Tensor, ...]:
+        """The maps of a batch as `read` says, in the feature dtype, and where the batch's values are.
+
+        Args:
+            batch: of `fetch`; its values may have been sent to the encoder's device.
+        """
+        if self.tier not in ("stem", "none"):
+            values = tuple(map(torch.from_numpy, self._stored(batch.rows))) if batch.values is None else batch.values
+            if self.tier == "maps":
+                return values
+            means = values[0][..., None, None]
+            return means.split([level.channels for level in self._frozen.encoder.levels], dim=2)
+        on_cpu = self._frozen.encoder.device.type == "cpu"
+        return self._gather(batch.rows) if on_cpu else self._encoded(batch)
+
+    def _stored(self, rows: np.ndarray) -> list[np.ndarray]:
+        levels = [f"level{i}" for i in range(len(self._arrays) - 1)]
+        return [self._arrays[name][rows] for name in (levels if self.tier == "maps" else [self.tier])]
 
     def _encode(self, rows: np.ndarray) -> tuple[Tensor, ...]:
-        frozen = self._frozen
-        if frozen.encoder.device.type != "cpu":
-            chunks = [rows[start : start + frozen.batch_size] for start in range(0, len(rows), frozen.batch_size)]
-            parts = [maps for chunk in chunks for _, maps in frozen.encode(chunk, self._maps)]
-            return tuple(torch.cat(level) for level in zip(*parts, strict=True))
-        # Whole batches of the extraction, of which the rows asked for are kept.
-        batches = {int(batch[0]): batch for batch in map(frozen.batch_of, rows.tolist())}
-        place: dict[int, int] = {}
-        kept: list[tuple[Tensor, ...]] = []
-        for batch in batches.values():
-            for portion, maps in frozen.encode(batch, self._maps):
-                wanted = np.intersect1d(portion, rows)
-                place.update({int(row): len(place) + i for i, row in enumerate(wanted)})
-                kept.append(tuple(one[wanted - portion[0]] for one in maps))
-        order = torch.tensor([place[row] for row in rows.tolist()])
-        return tuple(torch.cat(level)[order] for level in zip(*kept, strict=True))
+        return self._encoded(Batch(rows, None))
 
-    def _maps(self, rows: np.ndarray) -> tuple[Tensor, ...]:
+    def _encoded(self, batch: Batch) -> tuple[Tensor, ...]:
+        """Maps, computed now: by batches of the extraction's size on a GPU, at once on the CPU."""
         frozen = self._frozen
-        if self.tier == "stem":
-            stem = torch.from_numpy(self._arrays["stem"][rows]).to(frozen.encoder.device)
+        size = frozen.batch_size
+        chunks = [batch[start : start + size] for start in range(0, len(batch), size)]
+        parts = [maps for chunk in chunks for _, maps in frozen.encode(chunk, self._body)]
+        return parts[0] if len(parts) == 1 else tuple(torch.cat(level) for level in zip(*parts, strict=True))
+
+    def _body(self, batch: Batch) -> tuple[Tensor, ...]:
+        frozen = self._frozen
+        if self.tier == "none":
+            stem = frozen.stem(batch)
         else:
-            stem = frozen.stem(rows)
-        return tuple(one.float() for one in frozen.rounded(frozen.encoder.body(stem)).maps)
+            (stored,) = batch.values or map(torch.from_numpy, self._stored(batch.rows))
+            stem = send(stored, frozen.encoder.device)
+        return frozen.rounded(frozen.encoder.body(stem)).maps
 
 
 class FeatureStore:
@@ -173,40 +196,8 @@ class FeatureStore:
                 raise UserError(f"{folder}: feature files of another shape; delete the folder and run again")
             claims = Claims(folder)
         with claims:
-            self._fill(frozen, tier, stored, claims)
+            Extraction(frozen, tier, stored, claims, self.assists).run()
         return SplitFeatures(tier, frozen, arrays.open_arrays(folder, about))
-
-    def _fill(self, frozen: FrozenPart, tier: Tier, stored: FeatureArrays, claims: Claims) -> None:
-        todo, total = stored.todo(), stored.about.shards
-        turns: Iterable[int] = claims.turns(todo, wait=not self.assists)
-        if not self.assists:  # else the process that is assisted shows it
-            turns = progress.track(turns, frozen.title, total=total, done=total - len(todo), stage="encode")
-        for shard in turns:
-            if stored.seconds()[shard] > 0:
-                continue  # another process did it
-            start = time.monotonic()
-            self._encode(frozen, tier, stored, stored.rows(shard))
-            stored.finish(shard, time.monotonic() - start)
-
-    def _encode(self, frozen: FrozenPart, tier: Tier, stored: FeatureArrays, shard: slice) -> None:
-        for batch in frozen.batches(shard):
-            for rows, kept in frozen.encode(batch, functools.partial(_kept, frozen, tier)):
-                for name, values in kept.items():
-                    stored.write(name, int(rows[0]), values)
-
-
-def _kept(frozen: FrozenPart, tier: Tier, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """What a tier keeps of rows, by array."""
-    stem = frozen.stem(rows)
-    if tier == "stem":
-        return {"stem": stem.cpu().numpy()}
-    features = frozen.rounded(frozen.encoder.body(stem))
-    kept = {"embedding": features.embedding}
-    if tier == "pooled":
-        kept["pooled"] = torch.cat([one.float().mean((3, 4)) for one in features.maps], dim=2)
-    elif tier == "maps":
-        kept |= {f"level{index}": one for index, one in enumerate(features.maps)}
-    return {name: values.cpu().numpy() for name, values in kept.items()}
 
 
 def _about(frozen: FrozenPart, tier: Tier, identity: dict[str, object]) -> About:

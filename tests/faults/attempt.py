@@ -8,6 +8,7 @@ import importlib
 import multiprocessing
 import os
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ STAGES = {
     "ingest": ("benchmark.data.manifest:_ingest",),
     "extraction": (
         "benchmark.features.arrays:create",
-        "benchmark.features.store:FeatureStore._encode",
+        "benchmark.features.extraction:Extraction._encode",
         "benchmark.features.arrays:FeatureArrays.finish",
     ),
     "training": ("benchmark.training.decoding:train_and_score", "benchmark.training.probing:fit_and_score"),
@@ -83,7 +84,10 @@ class Attempt:
             self._inside.append(event)
             self.entered[event.place] += 1
         else:
-            spent = event.time - self._inside.pop().time
+            # Threads of the process are in places of their own at the same time.
+            begun = next(one for one in reversed(self._inside) if one.place == event.place)
+            self._inside.remove(begun)
+            spent = event.time - begun.time
             self.seconds[event.place] = max(spent, self.seconds.get(event.place, 0.0))
         return event
 
@@ -156,9 +160,15 @@ def _run(arguments: list[str], home: Path, log: Path, events: Connection, hooks:
     os.environ["SATDIFUSER_BENCH_HOME"] = str(home)
     for place, hook in hooks.items():
         _wrap(place, lambda entered, hook=hook: hook() if entered else None)
+    one_at_a_time = threading.Lock()
+
+    def tell(stage: str, place: str, entered: bool) -> None:
+        with one_at_a_time:
+            events.send(Event(stage, place, entered, time.monotonic()))
+
     for stage, places in STAGES.items():
         for place in places:
-            _wrap(place, lambda entered, at=(stage, place): events.send(Event(*at, entered, time.monotonic())))
+            _wrap(place, functools.partial(tell, stage, place))
     import evaluate
 
     sys.exit(evaluate.main(arguments))

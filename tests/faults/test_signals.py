@@ -39,7 +39,7 @@ def test_a_signal_in_any_stage_also_during_a_long_step_of_the_framework(
     root: Path, undisturbed: Results, tmp_path: Path
 ) -> None:
     home, output = tmp_path / "home", tmp_path / "out"
-    encode = "benchmark.features.store:FeatureStore._encode"
+    encode = "benchmark.features.extraction:Extraction._encode"
     for number, place, hooks in (
         (signal.SIGINT, "benchmark.data.manifest:_ingest", {}),
         (signal.SIGTERM, encode, {encode: multiply}),

@@ -23,7 +23,7 @@ def test_two_sweeps_at_once_give_the_records_of_one(root: Path, undisturbed: Res
     assert not cache.verify(home / "features")
     # Each shard was encoded by one of them.
     shards = sum(one.shards for one in cache.entries(home / "features"))
-    assert sum(attempt.entered["benchmark.features.store:FeatureStore._encode"] for attempt in both) == shards
+    assert sum(attempt.entered["benchmark.features.extraction:Extraction._encode"] for attempt in both) == shards
 
 
 @LONG
