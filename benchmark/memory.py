@@ -1,9 +1,9 @@
 """Running out of memory: recognised whoever reports it, answered by doing half as much at once."""
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
+from benchmark import progress
 from encoders.errors import UserError
 
 Items = TypeVar("Items", bound=Any)  # what has a length and can be sliced
@@ -83,11 +83,7 @@ class Portions:
                 self.most = (len(portion) + 1) // 2
                 continue
             if halved_from:
-                print(
-                    f"{what}: memory does not hold {halved_from} at once; going on with {self.most}",
-                    file=sys.stderr,
-                    flush=True,
-                )
+                progress.say(f"{what}: memory does not hold {halved_from} at once; going on with {self.most}")
                 halved_from = None
             yield portion, done  # type: ignore[misc]
             items = items[len(portion) :]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from benchmark.request.tracker_options import NO_TRACKER
 from benchmark.request.tracker_options import Options as Tracker
+from encoders.home import home, weights_folder
 
-HOME_VARIABLE = "SATDIFUSER_BENCH_HOME"
 DATA_VARIABLE = "GEO_BENCH_DIR"
 
 
@@ -29,21 +29,13 @@ class Places:
     tracker: Tracker = NO_TRACKER
 
 
-def home() -> Path:
-    """`$SATDIFUSER_BENCH_HOME`, or the user's cache folder."""
-    from platformdirs import user_cache_path
-
-    given = os.environ.get(HOME_VARIABLE)
-    return Path(given).expanduser() if given else user_cache_path("satdifuser-bench")
-
-
 def places(
     *,
-    data_root: str | None = None,
-    ingest_dir: str | None = None,
-    features_dir: str | None = None,
-    weights: str | None = None,
-    output: str = "results",
+    data_root: str | Path | None = None,
+    ingest_dir: str | Path | None = None,
+    features_dir: str | Path | None = None,
+    weights: str | Path | None = None,
+    output: str | Path = "results",
 ) -> Places:
     """The folders, from options, then environment, then defaults."""
     root = data_root or os.environ.get(DATA_VARIABLE)
@@ -51,6 +43,6 @@ def places(
         data_root=Path(root).expanduser() if root else None,
         ingest_dir=Path(ingest_dir).expanduser() if ingest_dir else home() / "data",
         features_dir=Path(features_dir).expanduser() if features_dir else home() / "features",
-        weights_dir=Path(weights).expanduser() if weights else home() / "weights",
+        weights_dir=Path(weights).expanduser() if weights else weights_folder(),
         output=Path(output).expanduser(),
     )

@@ -38,6 +38,7 @@ class _Heard:
 
     listener: Callable[[Step], None] | None = None
     group = ""
+    silent = False
 
 
 def is_heard() -> bool:
@@ -55,13 +56,35 @@ def heard_by(listener: Callable[[Step], None] | None) -> Iterator[None]:
         _Heard.listener = before
 
 
+@contextlib.contextmanager
+def silent(listener: Callable[[Step], None] | None = None) -> Iterator[None]:
+    """Within it nothing is shown or said on any stream, and the listener, if any, is told of every step."""
+    before, _Heard.silent = _Heard.silent, True
+    try:
+        with heard_by(listener or (lambda _: None)):
+            yield
+    finally:
+        _Heard.silent = before
+
+
+def is_silent() -> bool:
+    """Whether nothing may be shown."""
+    return _Heard.silent
+
+
+def say(sentence: str) -> None:
+    """Say a sentence on stderr, unless nothing may be said."""
+    if not _Heard.silent:
+        print(sentence, file=sys.stderr, flush=True)
+
+
 def begin(group: str) -> None:
     """A group of cells begins, here or in a worker."""
     _Heard.group = group
     if is_heard():
         tell(Step("start"))
     else:
-        print(f"running {group}", file=sys.stderr, flush=True)
+        say(f"running {group}")
 
 
 def tell(step: Step) -> None:
@@ -130,7 +153,7 @@ def _byte_lines(chunks: Iterable[bytes], what: str, total: int | None, done: int
         now = time.monotonic()
         if now - last >= LINE_EVERY_SECONDS:
             of = f" of {total / 1e6:.0f}" if total else ""
-            print(f"{what}: {done / 1e6:.0f}{of} MB", file=sys.stderr, flush=True)
+            say(f"{what}: {done / 1e6:.0f}{of} MB")
             last = now
 
 
@@ -153,5 +176,5 @@ def _lines(items: Iterable[T], what: str, total: int, done: int) -> Iterator[T]:
         now = time.monotonic()
         if now - last >= LINE_EVERY_SECONDS and count < total:
             rest = (total - count) * (now - start) / max(1, count - done)
-            print(f"{what}: {count}/{total}, about {rest:.0f} s left", file=sys.stderr, flush=True)
+            say(f"{what}: {count}/{total}, about {rest:.0f} s left")
             last = now

@@ -1,9 +1,10 @@
 """Frozen models: image -> feature maps. Knows nothing of datasets, training or results.
 
     from encoders import build
-    features = build("satdifuser_tiny")(images)        # images (B, 3, H, W) float32 in [0, 1]
+    features = build("croma_base")(images)        # images (B, 12, H, W) float32, scaled as `inputs_of` says
 
-Importing this package loads no deep-learning framework; building an encoder does.
+`features.maps` are feature maps, `features.embedding` is one vector an image (`encoders.base.Features`). Importing this
+package loads no deep-learning framework; building an encoder does. docs/library.md shows more.
 """
 
 from collections.abc import Sequence
@@ -11,16 +12,32 @@ from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import configs
 from encoders import elsewhere, pangaea_cards
 from encoders.bands import Band
 from encoders.errors import UserError, nearest, validate
+from encoders.home import weights_folder
 from encoders.spec import EncoderCard, InputSpec, Setup
 
 if TYPE_CHECKING:
     from encoders.base import Encoder
+
+__all__ = [
+    "Band",
+    "EncoderCard",
+    "InputSpec",
+    "UserError",
+    "build",
+    "built_in",
+    "card",
+    "input_spec",
+    "inputs_of",
+    "is_named",
+    "names",
+    "sources",
+]
 
 ADAPTERS = {
     "croma": "encoders.croma:CROMA",
@@ -35,6 +52,9 @@ ADAPTERS = {
     "torchgeo": "encoders.libraries:TorchGeoModel",
 }
 """Adapter name -> where its class stands; a name is imported when it is built, not before."""
+PRECISIONS = ("float32", "bfloat16")
+ALIASES = {"croma_base": "croma_base_optical", "croma_large": "croma_large_optical"}
+"""What an encoder is called for short, where one of several is meant as a rule."""
 LIBRARIES = ("timm:", "torchgeo:", "pangaea:")
 """What stands before a library's, or PANGAEA's, own name of a model."""
 
@@ -54,15 +74,15 @@ def is_named(name: str) -> bool:
     if name.startswith(LIBRARIES) or name.endswith(elsewhere.SUFFIXES):
         return True
     # What is installed is asked last: that reads a file of every installed package.
-    return name in built_in() or name in elsewhere.installed()
+    return name in built_in() or name in ALIASES or name in elsewhere.installed()
 
 
 def card(name: str) -> EncoderCard:
     """An encoder's passport.
 
     Args:
-        name: of `names()`, `timm:NAME`, `torchgeo:FACTORY:WEIGHTS`, `pangaea:NAME`, or the path of a YAML file of
-            one's own.
+        name: of `names()` or `ALIASES`, `timm:NAME`, `torchgeo:FACTORY:WEIGHTS`, `pangaea:NAME`, or the path of a
+            YAML file of one's own.
 
     Raises:
         UserError: no such encoder; names the nearest. Or a file that is no passport, or a library that is missing.
@@ -78,8 +98,8 @@ def card(name: str) -> EncoderCard:
         if own.name in names():
             raise UserError(f"{name}: 'name' is {own.name}, which is another encoder's; give yours a name of its own")
         return own
-    if name in _built_in():
-        return _built_in_card(name)
+    if name in _built_in() or name in ALIASES:
+        return _built_in_card(ALIASES.get(name, name))
     if name in elsewhere.installed():
         return elsewhere.installed_card(name)
     raise UserError(f"no encoder '{name}'; {nearest(name, names())}")
@@ -135,25 +155,28 @@ def build(
     *,
     bands: Sequence[Band] | None = None,
     image_size: int | None = None,
-    weights_dir: Path | None = None,
-    precision: str = "float32",
+    weights_dir: str | Path | None = None,
+    precision: Literal["float32", "bfloat16"] = "float32",
 ) -> "Encoder":
-    """Build a frozen encoder, ready to call.
+    """Build a frozen encoder, ready to call: `build("croma_base")(images)` gives `Features`.
 
     Args:
         encoder: a name as `card` takes it, or a card whose options were changed.
         bands: what the C input channels hold, for encoders that take any; default the bands it was trained on.
         image_size: side in pixels of the images to come; default the encoder's own.
-        weights_dir: folder that holds the released weights.
+        weights_dir: folder that holds the released weights; default where `evaluate.py fetch` puts them.
         precision: dtype of the frozen weights, `float32` or `bfloat16`.
 
     Raises:
         UserError: unknown encoder or option, or weights that are missing or damaged.
     """
     passport = card(encoder) if isinstance(encoder, str) else encoder
+    if precision not in PRECISIONS:
+        raise UserError(f"{passport.name}: precision is '{precision}'; {nearest(precision, PRECISIONS)}")
     spec = inputs_of(passport)
     fed = spec.usual_bands() if bands is None else tuple(bands)
-    setup = Setup(passport, spec, fed, image_size or spec.side(256), weights_dir, precision)
+    weights = weights_folder() if weights_dir is None else Path(weights_dir)
+    setup = Setup(passport, spec, fed, image_size or spec.side(256), weights, precision)
     built: Encoder = _class_of(passport).from_card(setup)
     return built
 

@@ -6,7 +6,7 @@ Public methods are sealed: they check shape, dtype and finiteness for every adap
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +49,11 @@ class Encoder(nn.Module, ABC):
     levels: tuple[Level, ...]
     views: tuple[str, ...] = ("image",)
     embedding_dim: int
+
+    if TYPE_CHECKING:
+
+        def __call__(self, images: Tensor) -> Features:
+            """`forward`, as torch calls it."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, nn.Module):

@@ -10,10 +10,11 @@ from typing import Literal
 import encoders
 from benchmark.data import datasets, ingest
 from benchmark.data.readers import SPLITS
-from benchmark.places import DATA_VARIABLE, HOME_VARIABLE, Places
+from benchmark.places import DATA_VARIABLE, Places
 from benchmark.provenance import versions
 from encoders import checkpoints
 from encoders.errors import UserError
+from encoders.home import HOME_VARIABLE
 from encoders.spec import EncoderCard
 
 State = Literal["ok", "missing", "note"]

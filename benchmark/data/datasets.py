@@ -13,7 +13,19 @@ from typing import Literal
 import configs
 from benchmark.scoring.counts import Headline
 from encoders.bands import KNOWN, Band
-from encoders.bounds import Bytes, Correlation, Count, Few, Label, NotNegative, Pixels, Positive
+from encoders.bounds import (
+    Bytes,
+    Correlation,
+    Count,
+    Few,
+    Finite,
+    Label,
+    Level,
+    NotNegative,
+    Pixels,
+    Positive,
+    Seed,
+)
 from encoders.errors import UserError, nearest, strict, validate
 from encoders.spec import Sensor, Unit
 
@@ -153,10 +165,10 @@ class Files:
     masks: str = ""
     table: str = ""
     columns: dict[str, str] = field(default_factory=dict)
-    mask_values: tuple[int, ...] = ()
-    pixels_without_data: float | None = None
-    splits: dict[str, float | dict[str, object]] = field(default_factory=dict)
-    draw: int = 0
+    mask_values: tuple[Label, ...] = ()
+    pixels_without_data: Finite | None = None
+    splits: dict[str, Level | dict[str, object]] = field(default_factory=dict)
+    draw: Seed = 0
     arguments: dict[str, object] = field(default_factory=dict)
 
 

@@ -9,13 +9,13 @@ import contextlib
 import hashlib
 import io
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
+from benchmark import progress
 from benchmark.atomic import sync_folder, write_atomically
 from benchmark.data import moments, proofs, samples, split_store
 from benchmark.data.datasets import Dataset
@@ -130,7 +130,7 @@ def _alone(lock: FileLock, source: Source) -> AcquireReturnProxy:
     try:
         return lock.acquire(timeout=0)
     except Timeout:
-        print(f"{source.dataset.name}: waiting for another process that ingests it", file=sys.stderr, flush=True)
+        progress.say(f"{source.dataset.name}: waiting for another process that ingests it")
         return lock.acquire()
 
 

@@ -38,6 +38,9 @@ def shown(total: int, at_once: list[CellResult]) -> Iterator[Display]:
         total: cells of the sweep.
         at_once: how those ended that nothing had to be run for.
     """
+    if progress.is_silent():
+        yield Nothing()
+        return
     if not sys.stderr.isatty() or os.environ.get("TERM") in (None, "", "dumb"):
         yield Lines(total, len(at_once))
         return
@@ -53,6 +56,13 @@ def shown(total: int, at_once: list[CellResult]) -> Iterator[Display]:
         # Rich hides it until its end: a process that is killed could not bring it back.
         console.show_cursor(True)
         yield table
+
+
+class Nothing:
+    """Shows nothing: who called the sweep as a library hears of it otherwise."""
+
+    def ended(self, results: list[CellResult]) -> None:
+        """See `Display`."""
 
 
 class Lines:

@@ -45,7 +45,7 @@ class FrozenEncoder(PangaeaEncoder):
         output_layers: Sequence[int] | None = None,
         options: Mapping[str, Any] | None = None,
         random_weights: bool = False,
-        precision: str = "float32",
+        precision: Literal["float32", "bfloat16"] = "float32",
         fusion: Literal["none", "mean", "concat"] | None = None,
         finetune: bool = False,
         **choices: Any,

@@ -1,8 +1,9 @@
 """Hydra: the chosen files of `configs/` and overrides become plain data; what it refuses becomes one sentence."""
 
+import contextlib
 import copy
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import cache
 from typing import Any
@@ -78,10 +79,19 @@ def literal(value: object) -> str:
     return json.dumps(value)
 
 
-def _hydra(root: str) -> Any:
+@contextlib.contextmanager
+def _hydra(root: str) -> Iterator[None]:
+    """Within it Hydra composes the files of `root`; a caller that uses Hydra itself finds it as it was afterwards."""
     from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
 
-    return initialize_config_dir(root, version_base="1.3")
+    one = GlobalHydra.instance()
+    before, one.hydra = one.hydra, None
+    try:
+        with initialize_config_dir(root, version_base="1.3"):
+            yield
+    finally:
+        one.hydra = before
 
 
 @cache

@@ -16,13 +16,11 @@ from encoders import elsewhere
 from encoders.errors import UserError, nearest, validate
 from encoders.spec import Unit
 
-OURS = ("benchmark", "bundled", "archive", "normalizer", "splits", "aliases", "size_gb", "file")
+OURS = ("benchmark", "bundled", "archive", "normalizer", "splits", "aliases", "size_gb", "pixels", "masks", "file")
 """Keys of the catalogue's files that say what only GEO-Bench's datasets have."""
 RESERVED = ("all", "classification", "segmentation")
-MAX_SIDE = 16384
-"""Pixels, as for GEO-Bench's files: a larger image is refused before memory is reserved for it."""
-MAX_CLASSES = 10_000
-"""Of images; masks are kept in 8 bits."""
+MAX_CLASSES = {"classification": 1000, "segmentation": 256}
+"""Masks are kept in 8 bits."""
 MEASURED: tuple[Unit, ...] = ("dn", "reflectance", "dn8")
 """Units of Sentinel-2 whose true-colour stretch depends on the product level."""
 NO_DATA = "no data"
@@ -37,7 +35,7 @@ def describe(path: Path) -> Dataset:
     """
     plain = elsewhere.load(path)
     for key in (one for one in OURS if one in plain):
-        where = "under 'files'" if key == "splits" else "GEO-Bench's datasets alone have it, leave it out"
+        where = "write it under 'files'" if key in ("splits", "masks") else "GEO-Bench's alone have it, leave it out"
         raise UserError(f"{path}: '{key}' is not a key of datasets of your own; {where}")
     elsewhere.check_name(path, plain)
     _check_free(path, str(plain["name"]))
@@ -87,7 +85,7 @@ def _named(band: object) -> object:
 def _count_no_data(given: dict[str, Any], files: dict[str, Any]) -> None:
     """Make what stands in masks for unlabelled pixels a class: its own, or one more behind the others."""
     value, classes = given.get("no_data"), given.get("num_classes")
-    if type(value) is not int or type(classes) is not int or not 0 < classes <= MAX_CLASSES:
+    if type(value) is not int or type(classes) is not int or not 0 < classes <= MAX_CLASSES["segmentation"]:
         return
     values = list(files.get("mask_values") or range(classes))
     if value not in values:
@@ -104,8 +102,6 @@ def _faults(found: Dataset) -> Iterable[str]:
     assert found.files is not None
     yield from _band_faults(found)
     yield from _class_faults(found)
-    if not all(0 < side <= MAX_SIDE for side in found.image_size):
-        yield f"'image_size' is {list(found.image_size)}; give height and width in pixels, 1 to {MAX_SIDE}"
     fitting = {"segmentation": ("miou_truth", "miou_labelled")}.get(found.task) or (
         ("f1_micro",) if found.multilabel else ("accuracy",)
     )
@@ -141,7 +137,7 @@ def _band_faults(found: Dataset) -> Iterable[str]:
 
 
 def _class_faults(found: Dataset) -> Iterable[str]:
-    least, most = 1 if found.multilabel else 2, 256 if found.task == "segmentation" else MAX_CLASSES
+    least, most = 1 if found.multilabel else 2, MAX_CLASSES[found.task]
     if not least <= found.num_classes <= most:
         yield f"'num_classes' is {found.num_classes}; give {least} to {most}, or 'class_names'"
     elif found.class_names is not None and len(found.class_names) != found.num_classes:
@@ -216,9 +212,6 @@ def _split_faults(files: Files) -> Iterable[str]:
     for name in (name for name in files.splits if name not in SPLITS):
         yield f"'files.splits' has '{name}'; {nearest(name, SPLITS)}"
     shares = {name: share for name, share in files.splits.items() if isinstance(share, float)}
-    for name, share in shares.items():
-        if not 0 < share < 1:
-            yield f"'files.splits.{name}' is {share}; give a share between 0 and 1"
     if len(shares) == 3 and abs(sum(shares.values()) - 1) > 1e-6:
         yield f"the shares in 'files.splits' add up to {sum(shares.values()):g}; make that 1"
     whole = len(shares) == 3 or len(shares) == 0 or list(shares) == ["valid"]

@@ -4,10 +4,10 @@ A job that is preempted or runs out of time is queued again and goes on where it
 shards of features that are done stay done.
 """
 
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from benchmark import progress
 from benchmark.grid.executors import Group
 from benchmark.grid.executors.threads import use_threads
 from benchmark.grid.work import CellResult, DiedError, failed, work
@@ -80,7 +80,7 @@ class SlurmExecutor:
             raise UserError(
                 f"SLURM refuses the jobs ({refusal}); see executor.* in configs/executor/slurm.yaml"
             ) from None
-        print(f"{len(jobs)} jobs, their logs in {places.output / 'jobs'}", file=sys.stderr, flush=True)
+        progress.say(f"{len(jobs)} jobs, their logs in {places.output / 'jobs'}")
         group_of = {id(job): group for job, group in zip(jobs, groups, strict=True)}
         try:
             for job in submitit.helpers.as_completed(jobs, poll_frequency=1 if self.options.cluster == "local" else 20):
