@@ -8,6 +8,7 @@ that names the file and the band or field.
 
 import ast
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,8 +25,8 @@ from benchmark.data.readers import SPLITS, Names, Sample
 from encoders.errors import UserError, nearest
 
 PARTITION_SUFFIX = "_partition.json"
-MAX_SIDE = 16384
-"""Pixels; a larger array is refused before memory is reserved for it."""
+MAX_SIDE, MAX_PIXELS = 16384, 2**25
+"""A larger array is refused before memory is reserved for it, which a small compressed file could ask for."""
 
 _DATE = re.compile(r"_\d{4}-\d{2}-\d{2}$")
 _ATTRIBUTE = "pickle"
@@ -108,7 +109,8 @@ class GeoBenchReader:
 
 def partitions(folder: Path) -> list[str]:
     """Names of the partitions a dataset folder holds (`default`, `0.10x_train`, ...)."""
-    return sorted(path.name.removesuffix(PARTITION_SUFFIX) for path in folder.glob(f"*{PARTITION_SUFFIX}"))
+    found = (path for path in folder.glob(f"*{PARTITION_SUFFIX}") if path.is_file())
+    return sorted(path.name.removesuffix(PARTITION_SUFFIX) for path in found)
 
 
 def read_task_specs(folder: Path) -> TaskSpecs:
@@ -178,7 +180,7 @@ def _check_disjoint(splits: Names, path: Path) -> None:
 
 
 def _check_files(splits: Names, folder: Path) -> None:
-    here = {entry.name for entry in os.scandir(folder)}
+    here = {entry.name for entry in os.scandir(folder) if _is_file(entry)}
     for split, names in splits.items():
         missing = [name for name in names if f"{name}.hdf5" not in here]
         if missing:
@@ -186,6 +188,14 @@ def _check_files(splits: Names, folder: Path) -> None:
                 f"{folder}: {len(missing)} of {len(names)} files of split {split} are missing, the first is "
                 f"{missing[0]}.hdf5; download the dataset again"
             )
+
+
+def _is_file(entry: "os.DirEntry[str]") -> bool:
+    """Whether it is a file, or leads to one: a pipe in its place would be waited for without end."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 def sample_path(folder: Path, name: str) -> Path:
@@ -270,7 +280,8 @@ def _array(file: h5py.File, key: str, path: Path) -> np.ndarray:
     shape, dtype = stored.shape, stored.dtype
     if dtype.kind not in "iuf" or dtype.itemsize > 8 or dtype.metadata:
         raise UserError(f"{where} has dtype {dtype}, not a plain number; {REMEDY}")
-    if len(shape) not in (2, 3) or not all(0 < side <= MAX_SIDE for side in shape):
+    within = all(0 < side <= MAX_SIDE for side in shape) and math.prod(shape) <= MAX_PIXELS
+    if len(shape) not in (2, 3) or not within:
         raise UserError(f"{where} has shape {shape}, not that of an image; {REMEDY}")
     pixels = np.empty(shape, dtype.newbyteorder("="))
     stored.read(h5py.h5s.ALL, h5py.h5s.ALL, pixels)
