@@ -11,6 +11,7 @@ import json
 import math
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ from encoders.errors import UserError, nearest
 PARTITION_SUFFIX = "_partition.json"
 MAX_SIDE, MAX_PIXELS = 16384, 2**25
 """A larger array is refused before memory is reserved for it, which a small compressed file could ask for."""
+LONGEST_NAME = 240
+"""Characters of a sample's; GEO-Bench's longest have some 60, and file systems take 255 with the ending."""
 
 _DATE = re.compile(r"_\d{4}-\d{2}-\d{2}$")
 _ATTRIBUTE = "pickle"
@@ -163,12 +166,16 @@ def _sample_names(names: object, where: str) -> tuple[str, ...]:
     if not isinstance(names, list) or not names:
         raise UserError(f"{where} is not a list of sample names; {REMEDY}")
     for name in names:
-        if not isinstance(name, str) or not name or ".." in name or set(name) & set("/\\\0\n\r"):
+        if not isinstance(name, str) or not _is_sample_name(name):
             raise UserError(f"{where} holds {str(name)[:80]!r}, which is no sample name; {REMEDY}")
     if len(set(names)) < len(names):
-        double = next(name for name in names if names.count(name) > 1)
+        ((double, _),) = Counter(names).most_common(1)
         raise UserError(f"{where} names {double} twice; {REMEDY}")
     return tuple(names)
+
+
+def _is_sample_name(name: str) -> bool:
+    return 0 < len(name) <= LONGEST_NAME and ".." not in name and not set(name) & set("/\\\0\n\r")
 
 
 def _check_disjoint(splits: Names, path: Path) -> None:
