@@ -12,7 +12,7 @@ from typing import Literal
 
 import configs
 from encoders.bands import KNOWN, Band
-from encoders.bounds import Bytes, Correlation, Count, Few, Label, NotNegative, Pixels, Positive
+from encoders.bounds import Bytes, Classes, Correlation, Count, Finite, Label, NotNegative, Pixels, Positive, Stored, Whole
 from encoders.errors import UserError, nearest, strict, validate
 from encoders.spec import Sensor, Unit
 
@@ -152,10 +152,10 @@ class Files:
     masks: str = ""
     table: str = ""
     columns: dict[str, str] = field(default_factory=dict)
-    mask_values: tuple[int, ...] = ()
-    pixels_without_data: float | None = None
+    mask_values: tuple[Stored, ...] = ()
+    pixels_without_data: Finite | None = None
     splits: dict[str, float | dict[str, object]] = field(default_factory=dict)
-    draw: int = 0
+    draw: Whole = 0
     arguments: dict[str, object] = field(default_factory=dict)
 
 
@@ -187,7 +187,7 @@ class Dataset:
     title: str
     benchmark: str
     task: Literal["classification", "segmentation"]
-    num_classes: Few
+    num_classes: Classes
     image_size: tuple[Pixels, Pixels]
     sensor: Sensor
     bands: tuple[StoredBand, ...]

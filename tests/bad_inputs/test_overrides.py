@@ -36,8 +36,8 @@ ENCODER, DATASET = "rcf", "real-chesapeake-patches"
 COMMAND = ("--encoder", ENCODER, "--dataset", DATASET, "--output", "{output}")
 ONE_ONLY = {"Protocol.multi_label_threshold", "Protocol.missing_bands_ranked"}
 """Numbers of which their class takes one value."""
-OPTIONAL = ("archive",)
-"""Parts that the config at hand lacks: what misses first is another of their fields."""
+OPTIONAL = ("archive", "files")
+"""Parts that the config at hand lacks: what is wrong first may be another of their fields."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ def config(path: str) -> dict[str, Any]:
 
 SETTINGS = {name: value for name, value in config("config.yaml").items() if name != "defaults"}
 VALID: dict[Any, dict[str, Any]] = {
-    Settings: SETTINGS,
+    Settings: SETTINGS | {"band_names": "corrected", "missing_bands": ["nearest"]},
     EncoderCard: asdict(encoders.card(ENCODER)),
     Fusion: asdict(rows.load_fusion("gw")),
     Dataset: asdict(datasets.dataset("m-eurosat")),
