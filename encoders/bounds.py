@@ -24,9 +24,12 @@ Few = Annotated[int, _NUMBER, Field(ge=1, le=1000)]
 FewFrom0 = Annotated[int, _NUMBER, Field(ge=0, le=1000)]
 Seed = Annotated[int, _NUMBER, Field(ge=0, lt=2**32)]
 Bytes = Annotated[int, _NUMBER, Field(ge=0, le=10**15)]
+Classes = Annotated[int, _NUMBER, Field(ge=1, le=10_000)]
 Pixels = Annotated[int, _NUMBER, Field(ge=1, le=16384)]
 Width = Annotated[int, _NUMBER, Field(ge=1, le=65536)]
 """Channels of a layer."""
+Stored = Annotated[int, _NUMBER, Field(ge=-(2**31), lt=2**32)]
+"""A pixel as a file stores it."""
 Label = Annotated[int, _NUMBER, Field(ge=-1, le=65535)]
 
 Finite = Annotated[float, _NUMBER, Field(allow_inf_nan=False)]

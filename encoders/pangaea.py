@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level, Setup
+from encoders.bounds import Seed
 from encoders.checkpoints import find
 from encoders.errors import UserError, strict, validate
 from encoders.pangaea_cards import RADAR, checkout, pangaea_name, target
@@ -43,7 +44,7 @@ class Options:
 
     arguments: dict[str, Any] = field(default_factory=dict)
     partial_weights: bool = False
-    seed: int = 42
+    seed: Seed = 42
 
 
 class PangaeaModel(Encoder):

@@ -15,9 +15,9 @@ from benchmark.scoring.counts import Headline
 from encoders.bands import KNOWN, Band
 from encoders.bounds import (
     Bytes,
+    Classes,
     Correlation,
     Count,
-    Few,
     Finite,
     Label,
     Level,
@@ -25,6 +25,7 @@ from encoders.bounds import (
     Pixels,
     Positive,
     Seed,
+    Stored,
 )
 from encoders.errors import UserError, nearest, strict, validate
 from encoders.spec import Sensor, Unit
@@ -165,7 +166,7 @@ class Files:
     masks: str = ""
     table: str = ""
     columns: dict[str, str] = field(default_factory=dict)
-    mask_values: tuple[Label, ...] = ()
+    mask_values: tuple[Stored, ...] = ()
     pixels_without_data: Finite | None = None
     splits: dict[str, Level | dict[str, object]] = field(default_factory=dict)
     draw: Seed = 0
@@ -200,7 +201,7 @@ class Dataset:
     title: str
     benchmark: str
     task: Literal["classification", "segmentation"]
-    num_classes: Few
+    num_classes: Classes
     image_size: tuple[Pixels, Pixels]
     sensor: Sensor
     bands: tuple[StoredBand, ...]

@@ -8,8 +8,10 @@ that names the file and the band or field.
 
 import ast
 import json
+import math
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +26,10 @@ from benchmark.data.readers import SPLITS, Names, Sample
 from encoders.errors import UserError, nearest
 
 PARTITION_SUFFIX = "_partition.json"
-MAX_SIDE = 16384
-"""Pixels; a larger array is refused before memory is reserved for it."""
+MAX_SIDE, MAX_PIXELS = 16384, 2**25
+"""A larger array is refused before memory is reserved for it, which a small compressed file could ask for."""
+LONGEST_NAME = 240
+"""Characters of a sample's; GEO-Bench's longest have some 60, and file systems take 255 with the ending."""
 
 _DATE = re.compile(r"_\d{4}-\d{2}-\d{2}$")
 _ATTRIBUTE = "pickle"
@@ -108,7 +112,8 @@ class GeoBenchReader:
 
 def partitions(folder: Path) -> list[str]:
     """Names of the partitions a dataset folder holds (`default`, `0.10x_train`, ...)."""
-    return sorted(path.name.removesuffix(PARTITION_SUFFIX) for path in folder.glob(f"*{PARTITION_SUFFIX}"))
+    found = (path for path in folder.glob(f"*{PARTITION_SUFFIX}") if path.is_file())
+    return sorted(path.name.removesuffix(PARTITION_SUFFIX) for path in found)
 
 
 def read_task_specs(folder: Path) -> TaskSpecs:
@@ -161,12 +166,16 @@ def _sample_names(names: object, where: str) -> tuple[str, ...]:
     if not isinstance(names, list) or not names:
         raise UserError(f"{where} is not a list of sample names; {REMEDY}")
     for name in names:
-        if not isinstance(name, str) or not name or ".." in name or set(name) & set("/\\\0\n\r"):
+        if not isinstance(name, str) or not _is_sample_name(name):
             raise UserError(f"{where} holds {str(name)[:80]!r}, which is no sample name; {REMEDY}")
     if len(set(names)) < len(names):
-        double = next(name for name in names if names.count(name) > 1)
+        ((double, _),) = Counter(names).most_common(1)
         raise UserError(f"{where} names {double} twice; {REMEDY}")
     return tuple(names)
+
+
+def _is_sample_name(name: str) -> bool:
+    return 0 < len(name) <= LONGEST_NAME and ".." not in name and not set(name) & set("/\\\0\n\r")
 
 
 def _check_disjoint(splits: Names, path: Path) -> None:
@@ -178,7 +187,7 @@ def _check_disjoint(splits: Names, path: Path) -> None:
 
 
 def _check_files(splits: Names, folder: Path) -> None:
-    here = {entry.name for entry in os.scandir(folder)}
+    here = {entry.name for entry in os.scandir(folder) if _is_file(entry)}
     for split, names in splits.items():
         missing = [name for name in names if f"{name}.hdf5" not in here]
         if missing:
@@ -186,6 +195,14 @@ def _check_files(splits: Names, folder: Path) -> None:
                 f"{folder}: {len(missing)} of {len(names)} files of split {split} are missing, the first is "
                 f"{missing[0]}.hdf5; download the dataset again"
             )
+
+
+def _is_file(entry: "os.DirEntry[str]") -> bool:
+    """Whether it is a file, or leads to one: a pipe in its place would be waited for without end."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 def sample_path(folder: Path, name: str) -> Path:
@@ -270,7 +287,8 @@ def _array(file: h5py.File, key: str, path: Path) -> np.ndarray:
     shape, dtype = stored.shape, stored.dtype
     if dtype.kind not in "iuf" or dtype.itemsize > 8 or dtype.metadata:
         raise UserError(f"{where} has dtype {dtype}, not a plain number; {REMEDY}")
-    if len(shape) not in (2, 3) or not all(0 < side <= MAX_SIDE for side in shape):
+    within = all(0 < side <= MAX_SIDE for side in shape) and math.prod(shape) <= MAX_PIXELS
+    if len(shape) not in (2, 3) or not within:
         raise UserError(f"{where} has shape {shape}, not that of an image; {REMEDY}")
     pixels = np.empty(shape, dtype.newbyteorder("="))
     stored.read(h5py.h5s.ALL, h5py.h5s.ALL, pixels)

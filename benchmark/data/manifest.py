@@ -136,10 +136,11 @@ def _alone(lock: FileLock, source: Source) -> AcquireReturnProxy:
 
 def _ingest(source: Source, folder: Path) -> Stored:
     partial = folder.with_name(f"{folder.name}.partial")
-    plan = split_store.build(source, partial)
-    keys = _group_keys(source, partial)
-    _write_groups(partial / "groups.npy", keys)
-    manifest = _manifest(source, partial, plan, keys)
+    with split_store.none_left_of_bad_data(partial):
+        plan = split_store.build(source, partial)
+        keys = _group_keys(source, partial)
+        _write_groups(partial / "groups.npy", keys)
+        manifest = _manifest(source, partial, plan, keys)
     write_atomically(partial / MANIFEST, to_json(manifest))
     write_atomically(partial / SIGNATURE, plan.signature.encode())
     # An older ingest, of a source that has changed since; a process that has it open keeps it.

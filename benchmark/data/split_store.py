@@ -29,6 +29,11 @@ from encoders.errors import UserError, strict, to_json, validate_json
 SCHEMA = 1
 """Raised when the layout changes meaning; older ingests are then made again."""
 
+
+class NoRoomError(UserError):
+    """The disk can't hold what is to come; what there is, is kept."""
+
+
 JOURNAL = "journal"
 JOURNAL_SECONDS = 0.5
 """How much work a killed process may lose; each journal line costs an fsync of every array."""
@@ -185,10 +190,22 @@ def _finished(partial: Path, signature: str) -> tuple[Plan | None, int]:
 def _check_space(source: Source, partial: Path, needed: int) -> None:
     free = shutil.disk_usage(partial.parent).free
     if needed > free:
-        raise UserError(
+        raise NoRoomError(
             f"{source.dataset.name}, split {source.split}, needs {needed / 1e9:.2f} GB in {partial.parent}, "
             f"where {free / 1e9:.2f} GB are free; free some, or choose another folder with --ingest-dir"
         )
+
+
+@contextmanager
+def none_left_of_bad_data(partial: Path) -> Iterator[None]:
+    """Remove a partial build of data that are refused: once they are mended, it would start anew."""
+    try:
+        yield
+    except NoRoomError:
+        raise
+    except UserError:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
 
 
 @contextmanager

@@ -220,7 +220,7 @@ def dangling(root: Path) -> None:
     ("damage", "says"),
     [
         (truncate, "cannot be read as HDF5"),
-        (dangling, "No such file"),
+        (dangling, "id_0005.hdf5; download"),
         (lambda r: overwrite(r, "id_0005", "04 - Red", np.full((64, 64), np.nan)), "NaN or infinite"),
         (
             lambda r: overwrite(r, "id_0005", "04 - Red", np.ones((64, 65), "i2")),
