@@ -142,7 +142,7 @@ def _models(cards: Sequence[EncoderCard]) -> str:
         "title",
         "role",
         "million parameters",
-        "levels: channels at stride",
+        "channels at stride",
         "embedding",
         "licence",
         "version",
@@ -152,8 +152,8 @@ def _models(cards: Sequence[EncoderCard]) -> str:
 
 
 def _levels(one: Declared) -> str:
-    grids = ", ".join(f"{channels:,} at {stride}" for stride, channels in one.levels)
-    return grids + (f", in {one.views} views" if one.views > 1 else "")
+    grids = "<br>".join(f"{channels:,} at {stride}" for stride, channels in one.levels)
+    return grids + (f"<br>in {one.views} views" if one.views > 1 else "")
 
 
 def _millions(card: EncoderCard) -> str:

@@ -6,7 +6,7 @@ A written page holds `<!-- generated: NAME -->` where a table of `PLACES` goes. 
 import functools
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +64,9 @@ def made() -> dict[str, str]:
 
 
 def on_config(config: Any) -> Any:
-    """Leave out of the navigation what is not there, so that a page can be announced before it is written."""
-    there = {str(path.relative_to(config.docs_dir)) for path in Path(config.docs_dir).rglob("*.md")} | set(made())
-    config.nav = _present(config.nav, there)
+    """Complete the navigation, see `navigation`."""
+    written = {str(path.relative_to(config.docs_dir)) for path in Path(config.docs_dir).rglob("*.md")}
+    config.nav = navigation(config.nav, [*sorted(written), *made()])
     return config
 
 
@@ -84,10 +84,29 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
     return filled(markdown)
 
 
-def _present(nav: Any, there: set[str]) -> Any:
+def navigation(given: list[Any], pages: Sequence[str]) -> list[Any]:
+    """What `mkdocs.yml` says, completed.
+
+    `folder/` stands for all generated pages in it; a page that is not there is left out, so that it can be named
+    before it is written; one that is named nowhere stands under `More`, so that none is lost.
+    """
+    complete: list[Any] = _complete(given, pages)
+    named = set(_named(complete))
+    lost = [page for page in pages if page not in named]
+    return [*complete, {"More": lost}] if lost else complete
+
+
+def _complete(nav: Any, pages: Sequence[str]) -> Any:
     if isinstance(nav, str):
-        return nav if nav in there else None
+        return [page for page in pages if page.startswith(nav)] if nav.endswith("/") else [nav] if nav in pages else []
     if isinstance(nav, dict):
-        kept = {title: _present(inner, there) for title, inner in nav.items()}
-        return {title: inner for title, inner in kept.items() if inner} or None
-    return [one for one in (_present(inner, there) for inner in nav) if one]
+        ((title, inner),) = nav.items()
+        kept = _complete(inner, pages)
+        return [{title: kept[0] if isinstance(inner, str) and not inner.endswith("/") else kept}] if kept else []
+    return [one for inner in nav for one in _complete(inner, pages)]
+
+
+def _named(nav: Any) -> list[str]:
+    if isinstance(nav, str):
+        return [nav]
+    return [page for inner in (nav.values() if isinstance(nav, dict) else nav) for page in _named(inner)]

@@ -1,0 +1,149 @@
+"""Pages that are made of configs, cards and recordings: complete, and with a reason or source for everything."""
+
+import json
+import re
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+
+import configs
+import encoders
+from benchmark.data import datasets
+from benchmark.protocol import Protocol
+from docs.generate import api, commented, flow, protocol, site
+from docs.generate import datasets as dataset_pages
+from docs.generate import encoders as encoder_pages
+from tests.documented import ROOT
+
+DOCS = ROOT / "docs"
+PARITY = json.loads((DOCS / "parity.json").read_text())
+RECORDINGS = ROOT / "tests" / "parity" / "recordings"
+
+
+def test_every_field_of_the_protocol_stands_in_the_table_with_a_reason() -> None:
+    chosen = commented.choices(protocol.FOLDER / "frozen.yaml", protocol.LABELS)
+    named = [name for choice in chosen for name, _ in choice.fields]
+    assert set(named) == {field.name for field in fields(Protocol)} - set(protocol.LABELS)
+    table = protocol.main_table()
+    assert all(f"`{name}`" in table for name in named)
+    rows = [line.split("|")[1:-1] for line in table.splitlines()[2:]]
+    assert all(reason.strip() for first, value, reason in rows if value.strip())
+
+
+def test_values_of_the_protocol_are_the_files_own() -> None:
+    read = configs.load(protocol.FOLDER / "frozen.yaml")
+    chosen = commented.choices(protocol.FOLDER / "frozen.yaml", protocol.LABELS)
+    assert {name: yaml.safe_load(value) for choice in chosen for name, value in choice.fields} == {
+        name: value for name, value in read.items() if name not in protocol.LABELS
+    }
+
+
+def test_a_line_that_is_neither_field_nor_comment_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text("# command\n# head\nname: p\nseeds: 5\n  - stray\n")
+    with pytest.raises(ValueError, match="neither a field nor a comment"):
+        commented.choices(path)
+
+
+def test_every_dataset_has_a_page_with_its_bands_licence_and_traps() -> None:
+    pages = dataset_pages.pages()
+    assert len(datasets.select("all")) == 12
+    for name in datasets.names():
+        one, text = datasets.dataset(name), pages[f"datasets/{name}.md"]
+        assert one.licence in text
+        assert all(f"`{band.name}`" in text for band in one.bands)
+        assert all(note[1:] in text for note in (*one.notes, one.leak) if note)
+        assert f"[{name}]({name}.md)" in pages["datasets/index.md"]
+    assert all(datasets.dataset(name).notes for name in datasets.select("all"))
+
+
+def test_what_is_stored_is_said_of_all_twelve() -> None:
+    for name in datasets.select("all"):
+        one = datasets.dataset(name)
+        assert one.pixels
+        assert bool(one.masks) == (one.task == "segmentation")
+
+
+def test_every_encoder_stands_on_one_page_with_its_licence_inputs_and_weights() -> None:
+    pages = encoder_pages.pages()
+    for name in encoders.built_in():
+        card = encoders.card(name)
+        holding = [
+            page for page, text in pages.items() if re.search(rf"^\| `{name}` +\| {re.escape(card.title)}", text, re.M)
+        ]
+        assert len(holding) == 2, name
+        text = pages[next(page for page in holding if page != "encoders/index.md")]
+        assert card.licence in text
+        assert encoders.inputs_of(card).title in text
+        assert all(digits[:16] in text for digits in card.weights.sha256.values())
+        assert all(overlap in text for overlap in card.pretraining_overlap)
+
+
+def test_parity_figures_are_of_every_recording_and_within_their_tolerance() -> None:
+    figures = PARITY["figures"]
+    assert all(0 <= one["worst"] <= one["tolerance"] for one in figures)
+    archives = {path.name.removesuffix(".tar.xz") for path in (RECORDINGS / "encoders").glob("*.tar.xz")}
+    shown = {one["recording"] for one in figures}
+    assert archives - {"preprocess"} <= shown
+    assert {"satdifuser", "gw", "lw", "moe"} <= shown
+    pages = encoder_pages.pages()
+    for one in figures:
+        if one["recording"].partition("_")[0] in encoder_pages.TITLES:
+            assert f"{one['worst']:.1e}" in pages[f"encoders/{one['recording'].partition('_')[0]}.md"]
+
+
+def test_the_reference_has_every_module_that_documents_something_public() -> None:
+    text = "\n".join(api.pages().values())
+    for module in ("encoders.base", "decoders.moe", "benchmark.grid.executors.slurm", "reports.page.data"):
+        assert f"::: {module}\n" in text
+
+
+def test_the_navigation_has_every_page_once() -> None:
+    (given,) = re.findall(r"^nav:\n.*", (ROOT / "mkdocs.yml").read_text(), re.DOTALL | re.MULTILINE)
+    pages = [*(str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")), *site.made()]
+    complete = site.navigation(yaml.safe_load(given)["nav"], pages)
+    assert sorted(site._named(complete)) == sorted(pages)
+    assert next(one for one in complete if "Datasets" in one)["Datasets"][0] == "datasets/index.md"
+
+
+def test_links_of_the_roots_files_lead_to_pages_or_name_files() -> None:
+    text = "[a](docs/matrix.md) [b](CHANGELOG.md) [c](configs/family.yaml) [configs/x](configs/x) [d](https://e.f) ![p](docs/p.png)"
+    assert site.from_the_root(text) == (
+        "[a](matrix.md) [b](changelog.md) c (`configs/family.yaml`) `configs/x` [d](https://e.f) ![p](docs/p.png)"
+    )
+
+
+def test_the_navigation_leaves_out_what_is_not_there_and_loses_nothing() -> None:
+    given = [{"A": "a.md"}, {"B": ["b.md", {"C": "c.md"}, "made/"]}, {"D": ["d.md"]}]
+    assert site.navigation(given, ["a.md", "c.md", "made/index.md", "made/one.md", "lost.md"]) == [
+        {"A": "a.md"},
+        {"B": [{"C": "c.md"}, "made/index.md", "made/one.md"]},
+        {"More": ["lost.md"]},
+    ]
+
+
+def test_the_picture_is_what_its_module_draws() -> None:
+    remedy = "run: python -m docs.generate.flow > docs/assets/flow.svg"
+    assert flow.picture() == (DOCS / "assets" / "flow.svg").read_text(), remedy
+
+
+def test_pictures_are_small() -> None:
+    assert all(path.stat().st_size < 200_000 for path in (DOCS / "assets").iterdir())
+
+
+def test_the_citation_names_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert citation["version"] == project["version"]
+    assert citation["license"] == project["license"]
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+
+
+def test_issue_forms_ask_for_what_an_encoder_needs() -> None:
+    forms = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.yml")}
+    assert {"bug", "encoder", "question"} <= set(forms)
+    asked = {field["id"] for field in forms["encoder"]["body"] if field["validations"]["required"]}
+    assert {"weights", "licence", "inputs", "pretraining", "parity"} <= asked
