@@ -83,10 +83,9 @@ def _shown(asked: Sequence[Asked]) -> Shown:
 
 
 def _retitled(record: Record, one: Membership, columns: str) -> Record:
-    """The record as a row of the experiment, told by the points that are no columns."""
+    """The record as a row of the experiment, told from others by the points that are no columns."""
     labels = ", ".join(point.label for point in one.points if point.axis != columns)
-    title = record.rows[one.row] + (f" ({labels})" if labels else "")
-    told = replace(record, rows={one.row: title}, variant="")
+    told = replace(record, rows={one.row: record.rows[one.row]}, variant=labels)
     if columns != "datasets":
         return told
     # What the points vary of a table's settings is told by their labels.
@@ -104,7 +103,9 @@ def _sheets(one: Shown) -> list[Sheet]:
         return [replace(_pivot(one), lines=(*lines, *_pivot(one).lines))]
     found = []
     for number, table in enumerate(one.by_column[""], start=1):
-        rows = tuple(unmarked(row) for row in table.rows)
+        rows = tuple(
+            replace(unmarked(row), section="models" if row.section == "variants" else row.section) for row in table.rows
+        )
         sheet = of_table(finished(replace(table, rows=rows, ranks_within="experiment")), number)
         name = f"experiment-{one.name}-{number}"
         found.append(replace(sheet, name=name, title=f"{one.title}: {table.title}", lines=(*lines, *sheet.lines)))

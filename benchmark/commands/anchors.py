@@ -162,14 +162,12 @@ def measure(anchors: Sequence[Anchor], places: Places, device: str | None = None
     asked = [_cell(anchor, device, executor) for anchor in anchors]
     lacking = [_lacking(cell, places) for cell, _ in asked]
     results: dict[int, CellResult] = {}
-    # Within a sweep the band track doesn't tell cells apart.
-    for track in dict.fromkeys(anchor.bands for anchor in anchors):
-        chosen = [n for n, anchor in enumerate(anchors) if anchor.bands == track and not lacking[n]]
-        distinct = {asked[n][0].label: asked[n][0] for n in chosen}
-        if distinct:
-            ended = sweep.sweep(list(distinct.values()), places, asked[chosen[0]][1])
-            by_label = {result.cell.label: result for result in ended}
-            results |= {n: by_label[asked[n][0].label] for n in chosen}
+    chosen = [n for n in range(len(anchors)) if not lacking[n]]
+    distinct = {asked[n][0].label: asked[n][0] for n in chosen}
+    if distinct:
+        ended = sweep.sweep(list(distinct.values()), places, asked[chosen[0]][1])
+        by_label = {result.cell.label: result for result in ended}
+        results = {n: by_label[asked[n][0].label] for n in chosen}
     return Anchors(
         [
             Measured(anchor, None, lacking[n]) if lacking[n] else _measured(anchor, results[n], places)

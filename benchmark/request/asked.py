@@ -121,11 +121,16 @@ def _of_experiment(experiment: Experiment, name: str, options: argparse.Namespac
             yield replace(found, part=_part(experiment, name, combination, plain, track))
 
 
+def of_experiment(name: str) -> Iterator[Request]:
+    """What an experiment asks for, as its file says. Raises as `requests`."""
+    _, options = commandline.parse(["--experiment", name])
+    return _of_experiment(experiments.load(name), Path(name).stem, options)
+
+
 def of_all_experiments() -> Iterator[Request]:
-    """What every experiment of the project asks for, as its file says."""
+    """What every experiment of the project asks for."""
     for name in experiments.names():
-        _, options = commandline.parse(["--experiment", name])
-        yield from _of_experiment(experiments.load(name), name, options)
+        yield from of_experiment(name)
 
 
 def _part(experiment: Experiment, name: str, combination: Combination, plain: Request, track: str) -> Part:
