@@ -148,7 +148,7 @@ def test_a_device_takes_as_long_as_the_slower_of_arithmetic_and_memory() -> None
     assert H200.seconds(work, "float32") == pytest.approx((1 + 1) / 0.3)
     assert H200.seconds(work, "bfloat16") == pytest.approx((494.5 + 67) / 989.5 / 0.3)
     assert H200.seconds(replace(work, gigabytes=4 * 4800), "float32") == pytest.approx(4 / 0.3)
-    with pytest.raises(UserError, match="utilisation is 2.0; give a share"):
+    with pytest.raises(UserError, match=r"utilisation is 2.0; give a share"):
         replace(H200, utilisation=2.0)
 
 

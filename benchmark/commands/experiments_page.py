@@ -37,8 +37,8 @@ runs as one sweep, so that features are shared, what is done is skipped, and eve
 is the same question of another model, on one dataset, in minutes.
 
 **Its table** stands in `leaderboard.md` and `.tex` and in the terminal, behind the leaderboards; where an axis is one
-of numbers, `report` draws it as a curve. A run that is part of an experiment keeps that in its record, with its point on
-every axis, beside what makes its number; its key doesn't know of it, so an experiment shares runs with anything else
+of numbers, `report` draws it as a curve. A run that is part of an experiment keeps that in its record, with its point
+on every axis, beside what makes its number; its key doesn't know of it, so an experiment shares runs with anything else
 that asks for them. A row that an experiment changes (other timesteps, another size) is named with its point in the
 leaderboards, stands there under *variants*, and competes in the experiment's table alone.
 
