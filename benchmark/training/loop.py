@@ -5,12 +5,14 @@ features of a batch are read once and shown to each member in turn.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 
 import numpy as np
 
 from benchmark.protocol import Protocol
 from benchmark.training.bank import Epoch, Member, Trained, Trainee
-from benchmark.training.prediction import FeatureSource, Task, batches, load, predict_all
+from benchmark.training.feeding import FeatureSource, Feed, Room
+from benchmark.training.prediction import Task, predict_all
 from decoders.decoder import Decoder
 
 Build = Callable[..., Decoder]
@@ -64,20 +66,18 @@ def train(
     epochs = protocol.total_epochs(images)
     steps = epochs * protocol.steps_per_epoch(images)
     trainees = [Trainee(member, task, protocol, steps, device) for member in bank]
+    room = Room(device)
+    feed, val_feed = Feed(source, device, room), Feed(val_source, device, room)
     for epoch in progress(range(epochs), epochs):
         begun = live = [trainee for trainee in trainees if trainee.ended is None]
         if not live:
             break
-        _pass(live, source, data_order(protocol.order_seed, epoch, images, source.variants), device)
+        _pass(live, feed, data_order(protocol.order_seed, epoch, images, source.variants))
         for trainee in live:
             trainee.check_loss(epoch)
         live = [trainee for trainee in live if trainee.ended is None]
         predictions = predict_all(
-            [trainee.decoder for trainee in live],
-            task,
-            val_source,
-            batch_size=protocol.decoder_batch,
-            device=device,
+            [trainee.decoder for trainee in live], task, val_feed, batch_size=protocol.decoder_batch
         )
         for trainee, prediction in zip(live, predictions, strict=True):
             trainee.validated(prediction, val_truth)
@@ -94,13 +94,13 @@ def data_order(order_seed: int, epoch: int, images: int, variants: int = 1) -> n
     return order if variants == 1 else order * variants + rng.integers(0, variants, images)
 
 
-def _pass(live: list[Trainee], source: FeatureSource, order: np.ndarray, device: str) -> None:
+def _pass(live: list[Trainee], feed: Feed, order: np.ndarray) -> None:
     for trainee in live:
         trainee.decoder.train()
-    for rows in batches(order, live[0].protocol.decoder_batch):
-        maps, truth = load(source, rows, device)
-        for trainee in live:
-            trainee.learn(maps, truth)
+    with closing(feed.batches(order, live[0].protocol.decoder_batch)) as batches:
+        for maps, truth in batches:
+            for trainee in live:
+                trainee.learn(maps, truth)
 
 
 def _check_keys(bank: Sequence[Member]) -> None:
