@@ -9,6 +9,7 @@ from torch import nn
 
 from benchmark.protocol import Protocol
 from benchmark.training.bank import Member, initialised
+from benchmark.training.feeding import Feed
 from benchmark.training.loop import train
 from benchmark.training.prediction import confusions, predict, predict_all
 from encoders.errors import UserError
@@ -78,4 +79,4 @@ def test_a_decoder_whose_predictions_are_not_finite_is_not_scored(smoke: Protoco
     features = split(SINGLE, 4, 1)
     with pytest.raises(UserError, match="NaN or infinite; try smaller learning rates"):
         predict(decoder, SINGLE, features, batch_size=4)
-    assert predict_all([decoder], SINGLE, features, batch_size=4, device="cpu") == [None]
+    assert predict_all([decoder], SINGLE, Feed(features, "cpu"), batch_size=4) == [None]

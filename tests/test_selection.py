@@ -68,16 +68,16 @@ def test_only_what_validation_chose_sees_test_and_only_once() -> None:
     features = split(SINGLE, 6, 3)
     for one in trained[:2]:
         with pytest.raises(AssertionError, match="not chosen by validation"):
-            selection.score_chosen(one, SINGLE, features, batch_size=4)
+            selection.score_chosen([one], SINGLE, features, batch_size=4)
     twin = outcome(1e-3, 0, 0.9)
     with pytest.raises(AssertionError, match="not chosen by validation"):
-        selection.score_chosen(twin, SINGLE, features, batch_size=4)
+        selection.score_chosen([twin], SINGLE, features, batch_size=4)
     assert not features.reads
     for one in selection.choices["gw"].chosen:
-        assert selection.score_chosen(one, SINGLE, features, batch_size=4).scores is not None
+        assert selection.score_chosen([one], SINGLE, features, batch_size=4)[0].scores is not None
         with pytest.raises(AssertionError, match="test is read once"):
-            selection.score_chosen(one, SINGLE, features, batch_size=4)
+            selection.score_chosen([one], SINGLE, features, batch_size=4)
     assert dict(selection.test_reads) == {("gw", 1e-3, 0): 1, ("gw", 1e-3, 1): 1}
     assert sum(len(rows) for rows in features.reads) == 2 * 6
     with pytest.raises(AssertionError):
-        Selection({}).score_chosen(trained[0], SINGLE, features, batch_size=4)
+        Selection({}).score_chosen([trained[0]], SINGLE, features, batch_size=4)

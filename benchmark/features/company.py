@@ -37,14 +37,18 @@ class Gathering:
     def __init__(self, frozen: FrozenPart, encode: Callable[[np.ndarray], Maps]) -> None:
         self._frozen, self._encode = frozen, encode
         self.company: Company | None = None
+        self._sizes: tuple[int, ...] = ()
 
     def __call__(self, rows: np.ndarray) -> Maps:
         """The maps of rows, in their order."""
         if np.array_equal(rows, self._frozen.batch_of(int(rows[0]))):
             return self._encode(rows)
+        batches = list(self._batches(list(dict.fromkeys(rows.tolist()))))
+        if len(batches) == 1 and batches[0][1] == rows.tolist():
+            return tuple(level[: len(rows)] for level in self._encode(batches[0][0]))  # maps are large: no copy
         place: dict[int, int] = {}
         kept: list[Maps] = []
-        for together, wanted in self._batches(list(dict.fromkeys(rows.tolist()))):
+        for together, wanted in batches:
             place.update({row: len(place) + i for i, row in enumerate(wanted)})
             kept.append(_of(self._encode(together), together, wanted))
         order = torch.tensor([place[row] for row in rows.tolist()])
@@ -59,11 +63,12 @@ class Gathering:
             return
         by_size: dict[int, list[int]] = defaultdict(list)
         for row in rows:
-            by_size[len(self._frozen.batch_of(0 if self.company == "any" else row))].append(row)
+            by_size[max(self._sizes) if self.company == "any" else len(self._frozen.batch_of(row))].append(row)
         for size, alike in by_size.items():
             for start in range(0, len(alike), size):
                 wanted = alike[start : start + size]
-                yield _filled(wanted, size), wanted
+                enough = [one for one in self._sizes if len(wanted) <= one] if self.company == "any" else [size]
+                yield _filled(wanted, min(enough)), wanted
 
     def _found_out(self) -> Company:
         """Encode a batch of each size on its own, then half of its images among others."""
@@ -71,6 +76,7 @@ class Gathering:
         for row in (*range(min(SHARD, len(self._frozen))), len(self._frozen) - 1):
             batch = self._frozen.batch_of(row)
             batches.setdefault(len(batch), batch)
+        self._sizes = tuple(batches)
         halves = {size: batch[::-2].tolist() for size, batch in batches.items()}
         own = {size: _of(self._encode(batch), batch, halves[size]) for size, batch in batches.items()}
 

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Literal
 
@@ -79,16 +80,15 @@ def train_and_score(
     found |= selection.failures
     shown = examples.choose(data.splits["test"]).tolist()
     for name, choice in selection.choices.items():
-        measured = {}
-        for one in choice.chosen:
-            assert one.decoder is not None
-            with Watched(one.decoder, shown) as watched:
-                prediction = selection.score_chosen(
-                    one, task, features["test"], batch_size=protocol.decoder_batch, device=device
-                )
-            scored = _measured(data, protocol, one, prediction, choice.flags)
-            measured[one.member.seed] = replace(scored, pictures=watched.arrays())
-        found[name] = measured
+        with ExitStack() as stack:
+            watched = [stack.enter_context(Watched(one.decoder, shown)) for one in choice.chosen if one.decoder]
+            predictions = selection.score_chosen(
+                choice.chosen, task, features["test"], batch_size=protocol.decoder_batch, device=device
+            )
+        found[name] = {
+            one.member.seed: replace(_measured(data, protocol, one, prediction, choice.flags), pictures=seen.arrays())
+            for one, prediction, seen in zip(choice.chosen, predictions, watched, strict=True)
+        }
     return found
 
 

@@ -6,13 +6,15 @@ features of a batch are read once and shown to each member in turn.
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 
 import numpy as np
 
 from benchmark.protocol import Protocol
 from benchmark.training.bank import Epoch, Member, Trained, Trainee
-from benchmark.training.prediction import FeatureSource, Task, batches, load, predict_all
+from benchmark.training.feeding import FeatureSource, Feed, Room
+from benchmark.training.prediction import Task, predict_all
 from decoders.decoder import Decoder
 
 Build = Callable[..., Decoder]
@@ -76,6 +78,8 @@ def train(
     steps = protocol.steps_per_epoch(images)
     evaluation_batch = protocol.evaluation_batch or protocol.decoder_batch
     trainees = [Trainee(member, task, protocol, epochs * steps, device, steps) for member in bank]
+    room = Room(device)
+    feed, val_feed = Feed(source, device, room), Feed(val_source, device, room)
     if protocol.calls_before_training == "validation_and_test":
         batches_before = sum(math.ceil(one / evaluation_batch) for one in (len(val_source), test_images))
         for trainee in trainees:
@@ -87,7 +91,7 @@ def train(
                 trainee.check_loss(epoch)
         live = [trainee for trainee in trainees if trainee.ended is None]
         decoders = [trainee.decoder for trainee in live]
-        predictions = predict_all(decoders, task, val_source, batch_size=evaluation_batch, device=device)
+        predictions = predict_all(decoders, task, val_feed, batch_size=evaluation_batch)
         for trainee, prediction in zip(live, predictions, strict=True):
             trainee.validated(prediction, val_truth, epoch)
 
@@ -98,9 +102,10 @@ def train(
         if not begun:
             break
         order = data_order(protocol.order_seed, epoch, images, source.variants, fresh)
-        for step in _pass(trainees, source, order[: steps * protocol.decoder_batch], device):
-            if protocol.is_evaluated(epoch, step, steps, epochs):
-                evaluate(epoch)
+        with closing(_pass(trainees, feed, order[: steps * protocol.decoder_batch])) as made:
+            for step in made:
+                if protocol.is_evaluated(epoch, step, steps, epochs):
+                    evaluate(epoch)
         for trainee in begun:
             if trainee.ended is None:
                 trainee.check_loss(epoch)
@@ -122,18 +127,18 @@ def data_order(order_seed: int, epoch: int, images: int, variants: int = 1, fres
     return order if variants == 1 else order * variants + rng.integers(0, variants, images)
 
 
-def _pass(trainees: Sequence[Trainee], source: FeatureSource, order: np.ndarray, device: str) -> Iterator[int]:
+def _pass(trainees: Sequence[Trainee], feed: Feed, order: np.ndarray) -> Generator[int, None, None]:
     """Each step (from 1) of an epoch, once those who have not ended have made it."""
-    for step, rows in enumerate(batches(order, trainees[0].protocol.decoder_batch), start=1):
-        live = [trainee for trainee in trainees if trainee.ended is None]
-        if not live:
-            return
-        maps, truth = load(source, rows, device)
-        for trainee in live:
-            if not trainee.decoder.training:
-                trainee.decoder.train()
-            trainee.learn(maps, truth)
-        yield step
+    with closing(feed.batches(order, trainees[0].protocol.decoder_batch)) as batches:
+        for step, (maps, truth) in enumerate(batches, start=1):
+            live = [trainee for trainee in trainees if trainee.ended is None]
+            if not live:
+                return
+            for trainee in live:
+                if not trainee.decoder.training:
+                    trainee.decoder.train()
+                trainee.learn(maps, truth)
+            yield step
 
 
 def _check_keys(bank: Sequence[Member]) -> None:

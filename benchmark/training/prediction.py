@@ -4,9 +4,10 @@ Classification keeps the scores of a split; segmentation counts each image's con
 logits at the labels' size live no longer than their batch.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from benchmark.scoring import counts
 from benchmark.scoring.calibration import calibration_counts
 from benchmark.scoring.counts import Array
+from benchmark.training.feeding import FeatureSource, Feed
 from decoders.decoder import Decoder
 from encoders.errors import UserError
 
@@ -26,23 +28,6 @@ CHECKED_AT_ONCE = 256
 """Labels looked at together: masks of a whole split would fill memory."""
 
 UNFINISHED = "its predictions are NaN or infinite"
-
-
-class FeatureSource(Protocol):
-    """Stored features of a split and its labels. Row r is image r // variants, flipped as r % variants says."""
-
-    @property
-    def variants(self) -> int:
-        """Stored copies of an image."""
-
-    def __len__(self) -> int:
-        """Number of rows."""
-
-    def labels(self, rows: np.ndarray) -> Array:
-        """Labels of rows (B,) int64, in that order; see `Task.kind`."""
-
-    def read(self, rows: np.ndarray) -> tuple[Tensor, ...]:
-        """Maps of the rows (B,) int64, in that order: a level each, (B, views, channels, H_l, W_l)."""
 
 
 @dataclass(frozen=True)
@@ -188,42 +173,41 @@ def batches(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
         yield rows[start : start + size]
 
 
-def load(source: FeatureSource, rows: np.ndarray, device: str) -> tuple[tuple[Tensor, ...], Tensor]:
-    """Maps (float32) and labels of a batch on the device, cast once for all who look at them."""
-    maps = tuple(level.to(device, non_blocking=True).float() for level in source.read(rows))
-    return maps, torch.from_numpy(np.ascontiguousarray(source.labels(rows))).to(device, non_blocking=True)
-
-
 @torch.no_grad()
 def predict_all(
-    decoders: list[Decoder], task: Task, source: FeatureSource, *, batch_size: int, device: str
+    decoders: Sequence[Decoder], task: Task, feed: Feed, *, batch_size: int, keep_masks: bool = False
 ) -> list[Prediction | None]:
-    """Each decoder's prediction without masks, in one pass over the features; None for one not finite."""
-    collectors = [Collector(task, keep_masks=False) for _ in decoders]
+    """Each decoder's prediction, in one pass over the features; None for one not finite."""
+    collectors = [Collector(task, keep_masks) for _ in decoders]
     for decoder in decoders:
         decoder.eval()
-    for rows in batches(np.arange(len(source)), batch_size):
-        maps, truth = load(source, rows, device)
-        for decoder, collector in zip(decoders, collectors, strict=True):
-            collector.add(task.logits(decoder, maps, truth), truth)
+    with closing(feed.batches(np.arange(len(feed.source)), batch_size)) as batches_of_split:
+        for maps, truth in batches_of_split:
+            for decoder, collector in zip(decoders, collectors, strict=True):
+                collector.add(task.logits(decoder, maps, truth), truth)
     return [collector.finish() for collector in collectors]
 
 
-@torch.no_grad()
-def predict(decoder: Decoder, task: Task, source: FeatureSource, *, batch_size: int, device: str = "cpu") -> Prediction:
-    """A decoder's prediction, masks with it; in evaluation mode, leaving it there.
+def predict_each(
+    decoders: Sequence[Decoder], task: Task, source: FeatureSource, *, batch_size: int, device: str = "cpu"
+) -> list[Prediction]:
+    """Decoders' predictions with masks, in one pass over the split; in evaluation mode, leaving them there.
 
     Raises:
         UserError: the split is empty, or a prediction is not finite.
         ValueError: labels that do not fit.
     """
     task.check(source, "predicted")
-    decoder.to(device).eval()
-    collector = Collector(task, keep_masks=True)
-    for rows in batches(np.arange(len(source)), batch_size):
-        maps, truth = load(source, rows, device)
-        collector.add(task.logits(decoder, maps, truth), truth)
-    prediction = collector.finish()
-    if prediction is None:
+    for decoder in decoders:
+        decoder.to(device)
+    found = predict_all(decoders, task, Feed(source, device), batch_size=batch_size, keep_masks=True)
+    finite = [prediction for prediction in found if prediction is not None]
+    if len(finite) < len(found):
         raise UserError(f"a trained decoder cannot be scored: {UNFINISHED}; try smaller learning rates")
-    return prediction
+    return finite
+
+
+def predict(decoder: Decoder, task: Task, source: FeatureSource, *, batch_size: int, device: str = "cpu") -> Prediction:
+    """One decoder's prediction, as `predict_each`."""
+    (found,) = predict_each([decoder], task, source, batch_size=batch_size, device=device)
+    return found

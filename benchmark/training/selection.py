@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from benchmark.training.bank import Trained
-from benchmark.training.prediction import FeatureSource, Prediction, Task, predict
+from benchmark.training.feeding import FeatureSource
+from benchmark.training.prediction import Prediction, Task, predict_each
 from encoders.errors import UserError
 
 
@@ -96,29 +97,31 @@ class Selection:
 
     def score_chosen(
         self,
-        trained: Trained,
+        trained: Sequence[Trained],
         task: Task,
         source: FeatureSource,
         *,
         batch_size: int,
         device: str = "cpu",
-    ) -> Prediction:
-        """A chosen member's prediction on the test split, once.
+    ) -> list[Prediction]:
+        """Chosen members' predictions on the test split, once, in one pass over it.
 
         Raises:
-            AssertionError: validation did not choose this member, or test has been read for it.
-            UserError: as `predict`.
+            AssertionError: validation did not choose a member, or test has been read for it.
+            UserError: as `predict_each`.
         """
-        key = trained.member.key
-        choice = self.choices.get(trained.member.name)
-        # Raised, not asserted: `python -O` must not open the door.
-        if choice is None or not any(one is trained for one in choice.chosen):
-            raise AssertionError(f"{key} was not chosen by validation, so it may not see the test split")
-        if self.test_reads[key]:
-            raise AssertionError(f"{key} has been scored on the test split; test is read once")
-        self.test_reads[key] += 1
-        assert trained.decoder is not None
-        return predict(trained.decoder, task, source, batch_size=batch_size, device=device)
+        for one in trained:
+            key = one.member.key
+            choice = self.choices.get(one.member.name)
+            # Raised, not asserted: `python -O` must not open the door.
+            if choice is None or not any(one is member for member in choice.chosen):
+                raise AssertionError(f"{key} was not chosen by validation, so it may not see the test split")
+            if self.test_reads[key]:
+                raise AssertionError(f"{key} has been scored on the test split; test is read once")
+        self.test_reads.update(one.member.key for one in trained)
+        decoders = [one.decoder for one in trained if one.decoder is not None]
+        assert len(decoders) == len(trained)
+        return predict_each(decoders, task, source, batch_size=batch_size, device=device)
 
 
 def _mean(row: list[Trained]) -> float | None:
