@@ -105,7 +105,7 @@ def _doctor(options: argparse.Namespace) -> int:
     from benchmark.commands.doctor import examine
     from reports.console import print_table
 
-    found = examine(_places(options), options.dataset)
+    found = examine(_places(options), options.dataset, options.allow_code)
     print_table(["area", "state", "what"], [[one.area, one.state, one.text] for one in found])
     return 0
 
@@ -194,7 +194,8 @@ def _rerun(options: argparse.Namespace) -> int:
     from benchmark.commands.rerun import HEADER, rerun
     from reports.console import print_found
 
-    found = rerun(options.record, _places(options), options.device, options.encoder, options.dataset)
+    own = (options.encoder, options.dataset, options.allow_code)
+    found = rerun(options.record, _places(options), options.device, *own)
     print_found("", HEADER, [*found.run, *found.result])
     print_found("The environment differs in:", HEADER, found.environment)
     print(found.summary)
@@ -208,7 +209,7 @@ def _anchors(options: argparse.Namespace) -> int:
     from reports.console import print_found
 
     given = anchors.read(Path(options.anchors) if options.anchors else anchors.FILE)
-    found = anchors.measure(given, _places(options), options.device, options.executor or "inline")
+    found = anchors.measure(given, _places(options), options.device, options.executor or "inline", options.allow_code)
     print_found("", anchors.HEADER, [one.row() for one in found.ran])
     for one in found.ran:
         print(f"{one.anchor.title}: {one.anchor.source} ({one.anchor.url}); {one.anchor.differs}.")

@@ -1,8 +1,9 @@
 """Encoders that are not built in: a YAML file beside a class of one's own, or offered by an installed package.
 
 The file is an `EncoderCard` with `_target_: my_module:MyEncoder` in place of `adapter`. The class stands in
-`my_module.py` beside the file, else in an importable package. **Giving such a file runs its module**, as
-giving Python a script does; a file nobody names is never read. `docs/add-your-encoder.md` shows a whole one.
+`my_module.py` beside the file, else in an importable package. **Building such an encoder runs its module**, as giving
+Python a script does; the command line asks for --allow-code first (`benchmark.request.code`), and reading a card runs
+nothing. `docs/add-your-encoder.md` shows a whole one.
 """
 
 import hashlib
@@ -114,7 +115,7 @@ def sources(card: EncoderCard) -> dict[str, str]:
     """
     if not card.home:
         return {}
-    path = _source(card)
+    path = source(card)
     return {f"code:{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
@@ -126,7 +127,7 @@ def load_class(card: EncoderCard) -> type:
     """
     from encoders.base import Encoder
 
-    path = _source(card)
+    path = source(card)
     module_name, _, cls = card.adapter.partition(":")
     try:
         module = _run(path) if path.parent == Path(card.home) else import_module(module_name)
@@ -144,8 +145,12 @@ def load_class(card: EncoderCard) -> type:
     return found
 
 
-def _source(card: EncoderCard) -> Path:
-    """The file that holds the class; found without importing anything, for that may load a framework."""
+def source(card: EncoderCard) -> Path:
+    """The file that holds the class; found without importing anything, for that may load a framework.
+
+    Raises:
+        UserError: there is no such module.
+    """
     module = card.adapter.partition(":")[0]
     beside = Path(card.home) / f"{module}.py"
     if beside.is_file():

@@ -24,6 +24,8 @@ from encoders.stages import Stages
 
 CLASSIFIERS = ("fc", "head")
 """Of torchgeo's ResNets and transformers, and of torchvision's that it takes."""
+WEIGHTS_FROM_ELSEWHERE = ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "weights")
+"""Arguments by which timm and torchgeo would read or download weights themselves, past this project's checks."""
 UNTRAINED = ("norm.weight", "norm.bias")
 """What torchgeo's files of transformers may lack (`KEYS` in its models/vit.py)."""
 
@@ -46,6 +48,10 @@ class Options:
     layers: tuple[FewFrom0, ...] | None = None
     seed: Seed = 42
     arguments: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for key in (key for key in self.arguments if key in WEIGHTS_FROM_ELSEWHERE):
+            raise UserError(f"options.arguments hold '{key}'; weights come from the weights folder alone, leave it out")
 
 
 class TimmModel(Encoder):

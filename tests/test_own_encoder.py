@@ -91,6 +91,82 @@ def test_the_pages_command_makes_a_record_and_changed_code_makes_another(
     assert len(list(records.iterdir())) == 2
 
 
+# What would run, by command: the file is given to each.
+RUNS = (
+    ("--dataset", "real-chesapeake-patches", "--encoder"),
+    ("preview", "--features", "real-chesapeake-patches"),
+    ("preview", "--attention", "0.5,0.5", "real-chesapeake-patches"),
+)
+LOOKS = (
+    ("--dataset", "real-chesapeake-patches", "--dry-run", "--encoder"),
+    ("preview", "real-chesapeake-patches"),
+)
+
+
+@pytest.mark.parametrize("command", [*RUNS, *LOOKS], ids=" ".join)
+def test_code_that_a_yaml_file_names_runs_only_where_the_user_says_so(
+    command: tuple[str, ...], example: Path, run: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(example.parent)
+    canary = example.parent / "canary"
+    code = example.with_suffix(".py")
+    code.write_text(f"from pathlib import Path\nPath({str(canary)!r}).touch()\n{code.read_text()}")
+    first, *rest = command
+    given = (first, str(example), *rest) if first == "preview" else (*command, str(example))
+    error = run(*given)
+    assert not canary.exists()
+    if command in LOOKS:
+        assert error == ""
+        return
+    for part in ("this would run", str(code), "local_contrast", "read that code, then add --allow-code"):
+        assert part in error
+    run(*given, "--allow-code", "--protocol", "smoke")
+    assert canary.exists()
+
+
+def test_what_a_file_names_in_its_turn_is_no_consent_either(
+    example: Path, run: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(example.parent)
+    example.with_suffix(".py").write_text("raise RuntimeError('it ran')\n")
+    grid = {"rows": [example.name], "datasets": ["real-chesapeake-patches"], "protocol": "smoke"}
+    experiment = {"title": "T", "question": "Q", "reading": "R", "grids": [grid]}
+    Path("experiment.yaml").write_text(yaml.safe_dump(experiment))
+    assert "add --allow-code" in run("--experiment", "experiment.yaml")
+    hidden = grid | {
+        "rows": ["rcf"],
+        "overrides": [f"encoder.home={example.parent}", "encoder.adapter=local_contrast:X"],
+    }
+    Path("experiment.yaml").write_text(yaml.safe_dump(experiment | {"grids": [hidden]}))
+    assert "add --allow-code" in run("--experiment", "experiment.yaml")
+    for override in ("executor.setup=[touch canary]", "tracker=wandb"):
+        Path("experiment.yaml").write_text(yaml.safe_dump(experiment | {"grids": [grid | {"overrides": [override]}]}))
+        assert "give it on the command line" in run("--experiment", "experiment.yaml", "--executor", "slurm")
+    anchor = {"row": example.name, "dataset": "real-chesapeake-patches", "bands": "rgb", "protocol": "smoke"} | {
+        "metric": "accuracy", "value": 0.5, "interval": None, "source": "s", "url": "u", "differs": "d", "reason": "r",
+    }  # fmt: skip
+    Path("anchors.yaml").write_text(yaml.safe_dump([anchor]))
+    assert "add --allow-code" in run("anchors", "--anchors", "anchors.yaml")
+
+
+def test_a_dataset_that_has_torchgeo_run_needs_the_users_word_and_images_do_not(
+    tmp_path: Path, run: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "torchgeo", None)
+    plain = {
+        "name": "mine", "task": "classification", "class_names": ["a", "b"], "image_size": 8, "sensor": "aerial",
+        "bands": [{"band": "red", "unit": "byte"}], "files": {"reader": "torchgeo:EuroSAT100", "root": "."},
+    }  # fmt: skip
+    Path("mine.yaml").write_text(yaml.safe_dump(plain))
+    for command in (("--encoder", "imagestats", "--dataset"), ("preview", "imagestats")):
+        error = run(*command, "mine.yaml")
+        assert "this would run torchgeo:EuroSAT100, which" in error
+        assert "if you trust both, add --allow-code" in error
+    assert "torchgeo" not in run("--encoder", "imagestats", "--dataset", "mine.yaml", "--dry-run")
+    assert "it cannot be imported" in run("--encoder", "imagestats", "--dataset", "mine.yaml", "--allow-code")
+
+
 def test_the_folder_is_no_part_of_the_identity_and_the_code_is(tmp_path: Path) -> None:
     found = []
     for name in ("a", "b"):
@@ -134,6 +210,7 @@ def test_two_encoders_of_one_name_are_told_apart_before_anything_runs(example: P
     (tmp_path / "other").mkdir()
     other = write_example(tmp_path / "other")
     shared: dict[str, Any] = {"dataset_choice": "m-chesapeake", "probe": None, "protocol": "smoke", "settings": {}}
+    shared["allow_code"] = True
     with pytest.raises(UserError, match="are both called local_contrast; give one another name"):
         configuration.compose(rows=[str(example), str(other)], overrides=[], **shared)
     relative = f"{example.parent}/./{example.name}"
@@ -153,6 +230,7 @@ def test_an_option_and_an_own_profile_reach_the_encoder_through_overrides(exampl
         settings={"bands": "authors"},
         overrides=["++encoder.options.strides=[8]", "encoder.image_size=64"],
         fusions=["none"],
+        allow_code=True,
     )
     own_row, other = request.rows
     card = own_row.cards["m-chesapeake"]
@@ -237,8 +315,8 @@ def test_a_mistake_is_one_sentence(
     output = ("--output", str(example.parent / "results"))
     fusion = ("--fusion", "gw") if "maps" in message else ()
     error = run(
-        "--encoder", str(example), *fusion, "--dataset", "real-chesapeake-patches", "--protocol", "smoke", *output
-    )
+        "--encoder", str(example), "--allow-code", *fusion, "--dataset", "real-chesapeake-patches", "--protocol", "smoke", *output
+    )  # fmt: skip
     assert message in error
 
 

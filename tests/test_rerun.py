@@ -206,15 +206,17 @@ def test_the_code_of_ones_own_runs_from_the_file_that_is_named_never_from_where_
         plain = asdict(card("imagestats")) | {"name": "mine", "_target_": "mine:Mine"}
         (folder / "mine.yaml").write_text(json.dumps({k: v for k, v in plain.items() if k not in ("adapter", "home")}))
     short = ("--probe", "knn", "--dataset", "real-chesapeake-patches", "--output", str(made))
-    assert evaluate.main(["--encoder", str(made / "mine.yaml"), *short]) == 0
+    assert evaluate.main(["--encoder", str(made / "mine.yaml"), "--allow-code", *short]) == 0
     (path,) = (made / "records").iterdir()
     (made / "mine.py").write_text(trap)
     with pytest.raises(UserError, match="mine is an encoder of someone's own; give its file with --encoder FILE"):
         rerun(str(path), at)
     with pytest.raises(UserError, match="its encoder is mine, not imagestats"):
         rerun(str(path), at, encoder="imagestats")
-    assert evaluate.main(["rerun", str(path), "--encoder", str(elsewhere / "mine.yaml")]) == 0
-    found = rerun(str(path), at, encoder=str(made / "mine.yaml"))
+    with pytest.raises(UserError, match=r"this would run .*mine\.py, .* add --allow-code"):
+        rerun(str(path), at, encoder=str(elsewhere / "mine.yaml"))
+    assert evaluate.main(["rerun", str(path), "--allow-code", "--encoder", str(elsewhere / "mine.yaml")]) == 0
+    found = rerun(str(path), at, encoder=str(made / "mine.yaml"), allow_code=True)
     assert [row[0] for row in found.run] == ["run.weights.code:mine.py"]
 
 

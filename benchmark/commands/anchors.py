@@ -153,13 +153,22 @@ def read(path: Path = FILE) -> list[Anchor]:
     return [validate(Anchor, one, f"{path}, anchor {number}") for number, one in enumerate(plain, 1)]
 
 
-def measure(anchors: Sequence[Anchor], places: Places, device: str | None = None, executor: str = "inline") -> Anchors:
+def measure(
+    anchors: Sequence[Anchor],
+    places: Places,
+    device: str | None = None,
+    executor: str = "inline",
+    allow_code: bool = False,
+) -> Anchors:
     """Run the anchors that data and weights are there for, as any sweep does, and compare.
 
+    Args:
+        allow_code: whether code may run that a YAML file names which an anchor names (`benchmark.request.code`).
+
     Raises:
-        UserError: an anchor names a row, dataset or protocol that there isn't.
+        UserError: an anchor names a row, dataset or protocol that there isn't, or code that isn't allowed to run.
     """
-    asked = [_cell(anchor, device, executor) for anchor in anchors]
+    asked = [_cell(anchor, device, executor, allow_code) for anchor in anchors]
     lacking = [_lacking(cell, places) for cell, _ in asked]
     results: dict[int, CellResult] = {}
     chosen = [n for n in range(len(anchors)) if not lacking[n]]
@@ -176,7 +185,7 @@ def measure(anchors: Sequence[Anchor], places: Places, device: str | None = None
     )
 
 
-def _cell(anchor: Anchor, device: str | None, executor: str) -> tuple[Cell, Options]:
+def _cell(anchor: Anchor, device: str | None, executor: str, allow_code: bool) -> tuple[Cell, Options]:
     request = configuration.compose(
         rows=[anchor.row],
         dataset_choice=anchor.dataset,
@@ -185,6 +194,7 @@ def _cell(anchor: Anchor, device: str | None, executor: str) -> tuple[Cell, Opti
         settings={"bands": anchor.bands} | ({"device": device} if device else {}),
         overrides=[],
         executor=executor,
+        allow_code=allow_code,
     )
     found = cells(request)
     if len(found) > 1:

@@ -12,6 +12,7 @@ from benchmark.data import datasets, ingest
 from benchmark.data.readers import SPLITS
 from benchmark.places import DATA_VARIABLE, Places
 from benchmark.provenance import versions
+from benchmark.request import code
 from encoders import checkpoints
 from encoders.errors import UserError
 from encoders.home import HOME_VARIABLE
@@ -33,14 +34,15 @@ class Finding:
     text: str
 
 
-def examine(places: Places, own: str | None = None) -> list[Finding]:
+def examine(places: Places, own: str | None = None, allow_code: bool = False) -> list[Finding]:
     """Look at packages, device, folders, weights and datasets; changes nothing, fetches nothing.
 
     Args:
         own: YAML files of datasets of the user's own, separated by commas.
+        allow_code: whether code may run that these name (`benchmark.request.code`).
     """
     found = [*_packages(), _device(), *_folders(places), *_weights(places), *_datasets(places)]
-    return found + [_own(name.strip(), places) for name in (own or "").split(",") if name.strip()]
+    return found + [_own(name.strip(), places, allow_code) for name in (own or "").split(",") if name.strip()]
 
 
 def _packages() -> list[Finding]:
@@ -98,10 +100,11 @@ def _remedy(cards: dict[str, EncoderCard]) -> str:
     return f"{', '.join(cards)}: {command}from {'; '.join(sources)}"
 
 
-def _own(name: str, places: Places) -> Finding:
+def _own(name: str, places: Places, allow_code: bool) -> Finding:
     """Whether a dataset's files are what its YAML file says, as far as their names and one image tell."""
     try:
         dataset = datasets.dataset(name)
+        code.check([], [dataset], allow_code)
         sizes = ingest.look(dataset, places.data_root, places.ingest_dir)
     except UserError as error:
         return Finding("dataset", "missing", str(error))

@@ -18,6 +18,7 @@ from benchmark.data import datasets
 from benchmark.grid.cells import Resolved, rebuild, resolve
 from benchmark.places import Places
 from benchmark.records import Record, RecordStore, Run, read_record
+from benchmark.request import code
 from benchmark.scoring import npz
 from benchmark.scoring.consistency import most_bytes
 from encoders import card
@@ -58,7 +59,12 @@ class Rerun:
 
 
 def rerun(
-    given: str, places: Places, device: str | None = None, encoder: str | None = None, dataset: str | None = None
+    given: str,
+    places: Places,
+    device: str | None = None,
+    encoder: str | None = None,
+    dataset: str | None = None,
+    allow_code: bool = False,
 ) -> Rerun:
     """Evaluate a record's cell again and compare.
 
@@ -66,9 +72,11 @@ def rerun(
         given: a record file in the `records` folder of some results, or the key of one in `places.output`.
         device: instead of the recorded setting.
         encoder, dataset: YAML file of the record's, where that is one of the user's own (`grid.cells.rebuild`).
+        allow_code: whether code may run that such a file names (`benchmark.request.code`).
 
     Raises:
-        UserError: no such record, it or its configuration is damaged, or the cell can't be evaluated here.
+        UserError: no such record, it or its configuration is damaged, the cell can't be evaluated here, or
+            code isn't allowed to run.
     """
     path = Path(given) if given.endswith(".json") else RecordStore(places.output).path(given)
     if not path.exists():
@@ -80,6 +88,7 @@ def rerun(
         own=card(encoder) if encoder else None,
         own_dataset=datasets.dataset(dataset) if dataset else None,
     )
+    code.check([cell.card], [cell.dataset], allow_code)
     if device is not None:
         settings = validate(type(cell.settings), {**asdict(cell.settings), "device": device}, "options")
         cell = replace(cell, settings=settings)

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from benchmark.records import Membership
 from benchmark.request import commandline, configuration, experiments
@@ -92,7 +93,16 @@ def _composed(options: argparse.Namespace, asked: _Asked, point: Sequence[str] =
         overrides=asked.overrides,
         executor=getattr(options, "executor", None) or "inline",
         point=point,
+        allow_code=options.allow_code,
+        runs=_runs(options),
     )
+
+
+def _runs(options: argparse.Namespace) -> Literal["nothing", "data", "all"]:
+    """What the command goes on to do: a preview builds encoders only where it draws what they make of images."""
+    if getattr(options, "dry_run", False):
+        return "nothing"
+    return "all" if getattr(options, "features", True) or options.attention else "data"
 
 
 def _settings(options: argparse.Namespace) -> dict[str, object]:

@@ -95,6 +95,7 @@ def _run_options(run: Parser) -> None:
     run.add_argument("--experiment", metavar="NAME", help="grids that answer one question; see `list experiments`")
     run.add_argument("--executor", metavar="NAME", help="inline, local, slurm or ray (default: inline)")
     run.add_argument("--dry-run", action="store_true", help="say what would run, and do nothing")
+    _code_option(run)
     run.add_argument("--on", metavar="DEVICE", help="with --dry-run: hours counted for a device, such as h200")
 
 
@@ -113,6 +114,7 @@ def _report_options(report: Parser) -> None:
 
 def _doctor_options(doctor: Parser) -> None:
     doctor.add_argument("--dataset", metavar="FILE,...", help="also look at datasets of your own, by their YAML files")
+    _code_option(doctor)
     _place_options(doctor)
 
 
@@ -124,6 +126,7 @@ def _preview_options(preview: Parser) -> None:
         "--attention", action="append", default=[], metavar="X,Y", help="also draw what this point attends to, 0 to 1"
     )
     _shared_options(preview)
+    _code_option(preview)
     _place_options(preview)
 
 
@@ -164,6 +167,7 @@ def _rerun_options(rerun: Parser) -> None:
     rerun.add_argument("--encoder", metavar="FILE", help="YAML file of the record's encoder, where it is your own")
     rerun.add_argument("--dataset", metavar="FILE", help="YAML file of its dataset, where that is your own")
     rerun.add_argument("--device", metavar="NAME", help="auto, cpu or cuda (default: as recorded)")
+    _code_option(rerun)
     _place_options(rerun)
 
 
@@ -171,6 +175,7 @@ def _anchors_options(anchors: Parser) -> None:
     anchors.add_argument("--anchors", metavar="FILE", help="a file of your own like configs/anchors.yaml")
     anchors.add_argument("--device", metavar="NAME", help="auto, cpu or cuda (default: auto)")
     anchors.add_argument("--executor", metavar="NAME", help="inline, local, slurm or ray (default: inline)")
+    _code_option(anchors)
     _place_options(anchors)
 
 
@@ -193,6 +198,10 @@ def _shared_options(command: Parser) -> None:
     command.add_argument("--protocol", metavar="NAME", help="see `list protocols` (default: frozen)")
     command.add_argument("--device", metavar="NAME", help="auto, cpu or cuda (default: auto)")
     command.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides of any config value")
+
+
+def _code_option(command: Parser) -> None:
+    command.add_argument("--allow-code", action="store_true", help="run the code that a YAML file given here names")
 
 
 def _place_options(command: Parser) -> None:

@@ -16,7 +16,7 @@ from benchmark.data.datasets import BandNames, Dataset
 from benchmark.data.inputs import Track, check_fills
 from benchmark.protocol import Protocol
 from benchmark.records import BY_GRADIENT, Membership
-from benchmark.request import composing
+from benchmark.request import code, composing
 from benchmark.request.composing import literal, set_all
 from benchmark.request.executor_options import Options as ExecutorOptions
 from benchmark.request.executor_options import parse as parse_executor
@@ -157,6 +157,8 @@ def compose(
     fusions: Sequence[str] = ("none",),
     executor: str = "inline",
     point: Sequence[str] = (),
+    allow_code: bool = False,
+    runs: Literal["nothing", "data", "all"] = "all",
 ) -> Request:
     """Compose a request from options and Hydra overrides.
 
@@ -165,9 +167,11 @@ def compose(
         settings: values of `Settings` fields given as options.
         overrides: Hydra overrides; one into a group (`encoder.options.prompt=...`) applies to each choice of it.
         point: `key=value` of keys that exist, set last: many points of a grid are composed from one whole.
+        allow_code: whether code may run that a YAML file of the user's own names (`benchmark.request.code`).
+        runs: what the caller goes on to do: open datasets, or also build encoders.
 
     Raises:
-        UserError: an unknown name, key or value; names the nearest.
+        UserError: an unknown name, key or value; names the nearest. Or code that isn't allowed to run.
     """
     named = split(rows, fusions)
     _known("executor", executor, choices("executor"))
@@ -212,6 +216,8 @@ def compose(
 
     asked = _rows(named, described, checked.bands, card, lambda name: read("fusion", Fusion, name, load_fusion(name)))
     check_distinct(asked)
+    built = [one for row in asked for one in row.cards.values()] if runs == "all" else []
+    code.check(built, described if runs != "nothing" else [], allow_code)
     return Request(
         settings=checked,
         # Validation chooses one learning rate for all seeds: their number is part of the protocol.

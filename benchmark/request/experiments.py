@@ -87,6 +87,9 @@ class Experiment:
         for override in self._overrides():
             if "=" not in override.lstrip("+") or override.startswith(("~", "=")):
                 raise UserError(f"override '{override}' is no key=value; write what a point sets, such as bands=rgb")
+            # Lines of shell for a cluster, or a server that is told: whoever runs it says that.
+            if override.lstrip("+").startswith(("executor", "tracker")):
+                raise UserError(f"override '{override}' says how it is run, not what; give it on the command line")
         for grid in self.grids:
             self._check_axes(grid)
 
