@@ -4,7 +4,7 @@ A block of commands is run as it stands, in its page's order, in one folder a pa
 otherwise:
 
     <!-- long -->                    with SATDIFUSER_BENCH_LONG=1 alone, as in .ci/full
-    <!-- run by .ci/run -->          that script (or .ci/full) holds the command
+    <!-- run by .ci/run -->          that script (or .ci/full) holds the command, or that test runs the page's blocks
     <!-- not run: needs weights -->  with the reason; what of it can be checked without running is
 
 A block of code that begins with `# name.py` or `# name.yaml` is that file. A block marked `text` after commands holds

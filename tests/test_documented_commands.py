@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import os
 import re
+import runpy
 import shlex
 import tomllib
 from collections.abc import Iterator
@@ -25,8 +26,10 @@ WRITTEN = [documented.read(path) for path in documented.pages()]
 GENERATED = [documented.parse(name, text) for name, text in {**dataset_pages.pages(), **encoder_pages.pages()}.items()]
 PAGES = WRITTEN + GENERATED
 BLOCKS = [block for page in PAGES for block in page.blocks]
-OWN = next(page.files for page in WRITTEN if page.name == "docs/add-your-encoder.md")
-"""The files of an encoder of one's own, which other pages speak of as my_encoder."""
+OWN = {
+    name: text for page in WRITTEN if Path(page.name).stem.startswith("add-your") for name, text in page.files.items()
+}
+"""The files of an encoder and a dataset of one's own, which other pages name; the encoder also as my_encoder."""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 OTHERS_OPTIONS = {"--extra", "--group", "--strict", "--python", "--change", "--base"}
 """Options of other programs that pages name."""
@@ -92,6 +95,15 @@ def settings(words: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[list
     yield [os.path.expandvars(os.path.expanduser(word)) for word in words]  # noqa: PTH111
 
 
+def write_own(home: Path) -> None:
+    """What a reader has who followed the pages about an encoder and a dataset of one's own."""
+    for name, text in OWN.items():
+        (home / name).write_text(text)
+        (home / name.replace("local_contrast", "my_encoder")).write_text(text)
+    if LONG:
+        runpy.run_path(str(home / "make_images.py"))
+
+
 def run(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for program in programs(command):
         with settings(shlex.split(program), monkeypatch) as words:
@@ -109,8 +121,7 @@ def walk(
     page: Page, how: tuple[str, ...], home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Run a page's commands in order; those that are not run are skipped, their checks are elsewhere."""
-    for name, text in page.files.items():
-        (home / name).write_text(text)
+    write_own(home)
     for block in page.blocks:
         if block.how not in how:
             continue
@@ -148,8 +159,15 @@ def test_a_pages_long_commands_run(
 @pytest.mark.parametrize(
     "block", marked := [block for block in BLOCKS if block.how.startswith("run by")], ids=ids(marked)
 )
-def test_a_command_that_ci_runs_stands_in_its_script(block: Block) -> None:
-    script = (ROOT / block.how.removeprefix("run by ")).read_text()
+def test_a_command_that_others_run_stands_there(block: Block) -> None:
+    """In a script of CI, the command itself; in a test, or what it imports, the name of the page."""
+    named = block.how.removeprefix("run by ")
+    script = (ROOT / named).read_text()
+    if named.startswith("tests/"):
+        helpers = re.findall(r"^from tests import (\w+)$", script, re.MULTILINE)
+        texts = [script, *((ROOT / "tests" / f"{helper}.py").read_text() for helper in helpers)]
+        assert any(Path(block.page).name in text for text in texts)
+        return
     for command in block.commands:
         assert command in script or all(part in script for part in programs(command)), command
 
@@ -161,9 +179,7 @@ def test_a_command_that_is_not_run_is_planned(
     block: Block, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its names, options and overrides exist: a run and a fetch are asked what they would do."""
-    for name, text in OWN.items():
-        (home / name).write_text(text)
-        (home / name.replace("local_contrast", "my_encoder")).write_text(text)
+    write_own(home)
     for command in block.commands:
         given = documented.arguments(command)
         if given is None:

@@ -1,6 +1,7 @@
 """The API reference: a page a package, its modules in order, each left to mkdocstrings, which reads the docstrings."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 from docs.generate.markdown import code, page, table
@@ -58,14 +59,18 @@ def _modules(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.glob("*.py")) if _public(path) and _docstring(path)]
 
 
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def _public(path: Path) -> list[str]:
     kinds = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)
-    body = ast.parse(path.read_text(encoding="utf-8")).body
-    return [node.name for node in body if isinstance(node, kinds) and not node.name.startswith("_")]
+    return [node.name for node in _parsed(path).body if isinstance(node, kinds) and not node.name.startswith("_")]
 
 
 def _docstring(path: Path) -> str:
-    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return ast.get_docstring(_parsed(path)) or ""
 
 
 def _said(path: Path) -> str:

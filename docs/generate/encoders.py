@@ -142,7 +142,7 @@ def _models(cards: Sequence[EncoderCard]) -> str:
         "title",
         "role",
         "million parameters",
-        "channels at stride",
+        "modules x channels, at stride",
         "embedding",
         "licence",
         "version",
@@ -152,8 +152,14 @@ def _models(cards: Sequence[EncoderCard]) -> str:
 
 
 def _levels(one: Declared) -> str:
-    grids = "<br>".join(f"{channels:,} at {stride}" for stride, channels in one.levels)
-    return grids + (f"<br>in {one.views} views" if one.views > 1 else "")
+    grids = [f"{_times(modules)} at {stride}" for stride, *modules in one.levels]
+    return "<br>".join([*grids, f"in {one.views} views"] if one.views > 1 else grids)
+
+
+def _times(modules: Sequence[int]) -> str:
+    """`4 x 768` where modules are as wide as one another."""
+    alike = len(modules) > 1 and len(set(modules)) == 1
+    return f"{len(modules)} x {modules[0]:,}" if alike else " + ".join(f"{channels:,}" for channels in modules)
 
 
 def _millions(card: EncoderCard) -> str:

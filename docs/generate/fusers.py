@@ -1,18 +1,16 @@
 """The fusers in one table, from `configs/fusion/*.yaml`, and what each trains, counted on networks without weights."""
 
-from collections.abc import Sequence
-
 import configs
 from benchmark.features.shapes import declared
 from docs.generate.markdown import code, head_comment, link_arxiv, sentence, table
 
 CLASSES = 10
 COUNTED = {
-    "SatDiFuser": ("satdifuser", ((320,) * 6, (640,) * 6, (1280,) * 6, (1280,) * 3)),
-    "ViT-L (CROMA, DOFA, SatMAE)": ("croma_large_optical", ((1024,) * 4,)),
-    "Swin-B (Satlas)": ("satlas_s2_swinb_si_ms", ((128,), (256,), (512,), (1024,))),
+    "SatDiFuser": "satdifuser",
+    "ViT-L (CROMA, DOFA, SatMAE)": "croma_large_optical",
+    "Swin-B (Satlas)": "satlas_s2_swinb_si_ms",
 }
-"""Column -> encoder, and the channels of its modules, level by level."""
+"""Column -> the encoder whose maps a fuser is counted on."""
 
 
 def names() -> list[str]:
@@ -36,12 +34,12 @@ def trained() -> str:
     for path in sorted((configs.ROOT / "fusion").glob("*.yaml")):
         plain = configs.load(path)
         if plain["kind"] != "pca":
-            counted = [_millions(plain["kind"], plain["options"], *column) for column in COUNTED.values()]
+            counted = [_millions(plain["kind"], plain["options"], encoder) for encoder in COUNTED.values()]
             rows.append([code(plain["name"]), *counted])
     return table(["fuser", *COUNTED], rows)
 
 
-def _millions(kind: str, options: dict[str, object], encoder: str, channels: Sequence[Sequence[int]]) -> str:
+def _millions(kind: str, options: dict[str, object], encoder: str) -> str:
     """Before a classifier / before UPerNet; `-` where the fuser has nothing to fuse."""
     import torch
 
@@ -51,11 +49,9 @@ def _millions(kind: str, options: dict[str, object], encoder: str, channels: Seq
     from encoders.spec import Level
 
     shape = declared()[encoder]
-    if [sum(modules) for modules in channels] != [width for _, width in shape.levels]:
-        raise ValueError(f"{encoder} has other levels than COUNTED says")
     levels = [
         Level(stride, tuple((f"module{number}", width) for number, width in enumerate(modules)))
-        for (stride, _), modules in zip(shape.levels, channels, strict=True)
+        for stride, *modules in shape.levels
     ]
     frozen = configs.load(configs.ROOT / "protocol" / "frozen.yaml")
     if kind not in ("none", "mean", "concat"):
