@@ -305,7 +305,9 @@ class InputTransform:
 
         from encoders import scaling
 
-        native = torch.as_tensor(native)
+        if not isinstance(native, torch.Tensor):
+            # Torch knows no read-only arrays, as a memory map's rows are.
+            native = torch.from_numpy(native if native.flags.writeable else native.copy())
         shape = (native.shape[0], len(self.plan.channels), *native.shape[2:])
         out = torch.empty(shape, dtype=torch.float32, device=native.device)
         for position, channel in enumerate(self.plan.channels):
