@@ -17,6 +17,7 @@ from benchmark.scoring import npz
 from encoders.errors import UserError
 from reports import figures
 from reports.figures import charts, classes, examples, fusers, style
+from reports.figures.catalogue import unique
 from reports.figures.details import Details
 from reports.figures.fonts import FAMILY, figure_font
 from reports.merging import merge
@@ -211,6 +212,6 @@ def test_seeds_of_a_cell_are_added_up_and_damage_is_a_sentence(tmp_path: Path) -
 
 
 def test_two_figures_never_share_a_name() -> None:
-    names = figures._unique(["a", "b", "a", "a"])
+    names = unique(["a", "b", "a", "a"])
     assert names == ["a-1", "b", "a-2", "a-3"]
     assert all(one != other for one, other in itertools.combinations(names, 2))
