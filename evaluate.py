@@ -234,24 +234,13 @@ def _places(options: argparse.Namespace) -> "Places":
 def _write_reports(output: str, folders: Sequence[str], draws: bool = False) -> "Merged":
     from pathlib import Path
 
-    from benchmark.records import RecordStore
-    from reports import console, derived, experiments, leaderboard, page
-    from reports.merging import merge
-    from reports.tables import tables
+    from reports import console, derived, experiments
+    from reports.rebuild import rebuild
 
-    # Of two sweeps into one folder, the one that ends last must not write what it read before the other's last record.
-    with RecordStore(Path(output)).alone():
-        merged = merge([Path(folder) for folder in folders])
-        found = tables(merged.records, merged.absences)
-        leaderboard.write(merged.records, Path(output), found)
-        page.write(merged, found, Path(output))
-        if draws:
-            from reports import figures
-
-            figures.write(merged, found, Path(output))
-    console.print_tables(derived.main(found))
-    console.print_sheets(experiments.sheets(experiments.shown(merged.records)))
-    return merged
+    rebuilt = rebuild([Path(folder) for folder in folders], Path(output), draws)
+    console.print_tables(derived.main(rebuilt.tables))
+    console.print_sheets(experiments.sheets(experiments.shown(rebuilt.merged.records)))
+    return rebuilt.merged
 
 
 CALLS = {

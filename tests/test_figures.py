@@ -2,6 +2,9 @@
 
 import hashlib
 import itertools
+import re
+import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,14 +14,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmark import children
 from benchmark.pictures import files
 from benchmark.records import Record, RecordStore
 from benchmark.scoring import npz
 from encoders.errors import UserError
 from reports import figures
 from reports.figures import charts, classes, examples, fusers, style
+from reports.figures.catalogue import unique
 from reports.figures.details import Details
 from reports.figures.fonts import FAMILY, figure_font
+from reports.figures.painters import Painters
 from reports.merging import merge
 from reports.table import Table
 from reports.tables import tables
@@ -211,6 +217,49 @@ def test_seeds_of_a_cell_are_added_up_and_damage_is_a_sentence(tmp_path: Path) -
 
 
 def test_two_figures_never_share_a_name() -> None:
-    names = figures._unique(["a", "b", "a", "a"])
+    names = unique(["a", "b", "a", "a"])
     assert names == ["a-1", "b", "a-2", "a-3"]
     assert all(one != other for one, other in itertools.combinations(names, 2))
+
+
+def test_two_processes_draw_what_one_does_and_one_that_dies_is_not_missed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "cores", lambda: 2)
+    written = []
+    merged = merge([folder])
+    found = [table for table in tables(merged.records) if table.settings["task"] == "segmentation"]
+    for dies in (False, True):
+        output = tmp_path / str(dies)
+        with Painters(helped=True) as painters:
+            if dies:
+                painters._process.kill()
+                painters._process.join()
+            painters.begin(merged.folders, found, output)
+            if not dies:  # it draws the first ones while this process has other things to do
+                deadline = time.monotonic() + 60
+                while painters._counter.value < 2 and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                assert painters._counter.value >= 2
+            listed = painters.finish()
+        written.append({path.name: path.read_bytes() for path in (output / "figures").iterdir()})
+        index = written[-1]["index.md"].decode()
+        assert [one.name for one in listed] == re.findall(r"^- `([^`]+)`", index, re.MULTILINE)
+        assert {one.name.split("-")[0] for one in listed if one.picture} == {"examples", "weights"}
+    assert written[0] == written[1]
+    assert len(written[0]) == 1 + 2 * len(listed) > 10
+
+
+def test_what_is_damaged_is_told_whoever_meets_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "cores", lambda: 2)
+    damaged = shutil.copytree(folder, tmp_path / "damaged")
+    merged = merge([damaged])
+    for path in (damaged / "predictions").glob("*.npz"):
+        path.write_bytes(b"cut")
+    with Painters(helped=True) as painters:
+        painters.begin(merged.folders, [tables(merged.records)[-1]], tmp_path)
+        with pytest.raises(UserError, match=r"see `evaluate\.py verify`"):
+            painters.finish()
+    assert painters._process.exitcode is not None

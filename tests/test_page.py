@@ -1,15 +1,20 @@
 """The page: sorted, filtered and opened in a real browser, from disk; no request, no error, no markup out of a name."""
 
+import io
 import json
 import re
 import shutil
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 
 from benchmark.records import RecordStore
 from reports import page
+from reports.figures.catalogue import PREVIEWS
+from reports.figures.painters import Drawn
 from reports.merging import merge
+from reports.page import pictures
 from reports.page.behind import MOST_CLASSES, added
 from reports.tables import tables
 from tests.record_factory import COST, PREDICTIONS, PROVENANCE, make_record
@@ -60,7 +65,7 @@ def _page(folder, records):
     for record in records:
         store.write(record, PREDICTIONS)
     merged = merge([folder])
-    return page.write(merged, tables(merged.records), folder)
+    return page.write(page.content(merged, tables(merged.records)), folder)
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +216,69 @@ def test_a_phone_shows_it_without_scrolling_the_page_sideways(visit):
     assert seen.tab.evaluate("document.querySelector('dialog').scrollWidth") == 375
 
 
+def test_label_fractions_are_curves_of_the_rows_that_the_filter_leaves(visit):
+    parts = [
+        _record(value, encoder, partition=partition)
+        for encoder, value in (("croma", 0.9), ("dofa", 0.8))
+        for partition, value in (("0.10x_train", value - 0.2), ("stratified_0.10_draw0", value - 0.3), ("stratified_0.10_draw1", value - 0.1))
+    ]  # fmt: skip
+    seen = visit([*RECORDS[:4], *parts])
+    panels = seen.tab.locator("#fractions .panel")
+    assert [text.split("; ")[1] for text in panels.locator("small").all_inner_texts()] == [
+        "GEO-Bench's one draw", "stratified draws of our own"
+    ]  # fmt: skip
+    tips = panels.nth(1).locator("circle").evaluate_all("all => all.map(one => one.dataset.tip)")
+    assert "CROMA\n10 %: 70.0 ± 14.1 over 2" in tips
+    assert "CROMA\n100 %: 90.0" in tips
+    assert seen.tab.locator("#fractions .key span").all_inner_texts() == ["CROMA", "DOFA"]
+    seen.tab.fill("#filter", "dofa")
+    assert seen.tab.locator("#fractions .key span").all_inner_texts() == ["DOFA"]
+    panels.first.locator("path").first.click(force=True)
+    assert seen.tab.locator("#detail-title").inner_text().strip() == "DOFA"
+
+
+def test_published_numbers_stand_apart_with_their_sources_and_only_beside_their_set(visit):
+    seen = visit()
+    seen.tab.select_option("#set", label=seen.tab.locator("#set option", has_text="rgb").inner_text())
+    table = seen.tab.locator("#published table:visible")
+    assert table.locator("thead th").all_inner_texts() == ["Encoder", "Ours", "torchgeo-bench, lineara", "DINOv3 cardb"]
+    assert "never ranked" in seen.tab.inner_text("#published")
+    assert "https://github.com/torchgeo/torchgeo-bench" in seen.tab.inner_text("#published")
+    assert seen.tab.locator("#published .best, #published .second, #published a").count() == 0
+    seen.tab.select_option("#set", label=seen.tab.locator("#set option", has_text="authors").inner_text())
+    assert "OlmoEarth, kNN" in seen.tab.inner_text("#published")
+    assert seen.tab.locator("#published table:visible").count() == 1
+
+
+def test_pictures_are_in_the_file_as_many_as_it_has_room_for(chromium, tmp_path, monkeypatch):
+    store = RecordStore(tmp_path)
+    for record in RECORDS:
+        store.write(record, PREDICTIONS)
+    merged = merge([tmp_path])
+    picture = io.BytesIO()
+    Image.new("RGB", (30, 20)).save(picture, "WEBP")
+    drawn = [
+        Drawn(task, table, f"weights-{task}", HOSTILE, (), picture.getvalue())
+        for task, table in enumerate((0, 0, 1, PREVIEWS))
+    ]
+    drawn.append(Drawn(9, None, "scores-9", "a chart", (), None))
+    monkeypatch.setattr(pictures, "MOST_BYTES", 3 * len(picture.getvalue()))
+    path = page.write(page.content(merged, tables(merged.records)), tmp_path, drawn)
+    seen = Visit(chromium, path)
+    assert seen.tab.locator("img").count() == 3
+    assert seen.tab.evaluate("[...document.images].every(one => one.naturalWidth === 30)")
+    assert seen.tab.locator("#pictures img:visible").count() == 2  # of the chosen set, and of encoders
+    assert seen.tab.locator("#pictures figcaption").first.inner_text() == HOSTILE
+    left_out = seen.tab.locator("#pictures .said", has_text="Left out here").all_inner_texts()
+    assert left_out == ["Left out here, as the page would be too large: figures/weights-1.png, beside it."]
+    assert seen.tab.evaluate("typeof hacked") == "undefined"
+    assert not seen.tab.get_by_text("draws them into this page").is_visible()
+    seen.close()
+    seen = Visit(chromium, page.write(page.content(merged, tables(merged.records)), tmp_path))
+    assert seen.tab.get_by_text("draws them into this page").is_visible()
+    seen.close()
+
+
 def test_without_scripts_the_tables_are_there(visit):
     seen = visit(java_script_enabled=False)
     assert seen.tab.locator("tr[data-row]:visible").count() == 6
@@ -266,7 +334,7 @@ def test_the_file_names_nothing_outside_itself_and_runs_only_its_own_script(tmp_
 
 def test_records_are_linked_to_only_where_they_lie_beside_the_page(tmp_path):
     def linked(folder):
-        path = page.write(merged, tables(merged.records), folder)
+        path = page.write(page.content(merged, tables(merged.records)), folder)
         return json.loads(path.read_text().split('id="data">')[1].split("</script>")[0])["linked"]
 
     _page(tmp_path / "here", RECORDS)

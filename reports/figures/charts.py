@@ -18,15 +18,25 @@ CURVES = 8
 """Rows of a table that lines and points tell apart; the first ones are the best."""
 BAR = 0.135
 """Inches of a bar with the space around it."""
+BARS = 24
+"""Rows that a page holds in two lines of panels."""
 SPREAD = 20
 """Of gaps between numbers on an axis: beyond it a linear axis would crowd them."""
 PALE = 0.55
 """Opacity of what isn't ranked."""
 
 
+def drawn(table: Table) -> list[Row]:
+    """The rows that bars and costs are drawn of: all, or the floors and as many of the first as a page holds."""
+    floors = [row for row in table.rows if row.section == "floors"]
+    if len(table.rows) <= BARS:
+        return list(table.rows)
+    return [*[row for row in table.rows if row.section != "floors"][: max(0, BARS - len(floors))], *floors]
+
+
 def bars(table: Table, looks: Looks) -> Any:
     """A panel a dataset, a bar a row with its interval; paler where it isn't ranked."""
-    rows = list(reversed(table.rows))
+    rows = list(reversed(drawn(table)))
     names = [folded(label(row)) for row in rows]
     lines = max(name.count("\n") + 1 for name in names)
     height = len(rows) * BAR * max(1.0, 0.85 * lines) + 0.06
@@ -35,7 +45,7 @@ def bars(table: Table, looks: Looks) -> Any:
         _draw_bars(ax, [row.cells.get(column) for row in rows], [looks[label(row)] for row in rows])
         ax.set(xlim=(0, 100), ylim=(-0.6, len(rows) - 0.4), xticks=(0, 25, 50, 75, 100))
         ax.set_title(f"{column}\n{paper.metric(table.metrics[column])} (%)", pad=3)
-        ax.set_yticks(range(len(rows)), names if is_leftmost(number, len(axes)) else [""] * len(rows))
+        ax.set_yticks(range(len(rows)), names) if is_leftmost(number, len(axes)) else ax.set_yticks([])
         ax.tick_params(axis="y", length=0)
         ax.grid(axis="x")
     return made
@@ -74,18 +84,19 @@ COSTS = (
 def cost(table: Table, looks: Looks) -> Any:
     """Mean score over the datasets that all rows have, against each cost, with the front of rows that nobody beats in
     both; floors are lines. None where no dataset is common to all rows."""
-    rows = [row for row in table.rows if row.section != "floors"]
-    common = [column for column in table.columns if rows and all(column in row.cells for row in table.rows)]
+    every = drawn(table)
+    rows = [row for row in every if row.section != "floors"]
+    common = [column for column in table.columns if rows and all(column in row.cells for row in every)]
     if not common:
         return None
     names = [label(row) for row in rows]
     layout = Layout(1.35, 0.48, gap=0.14, under=0.34, over=0.08, bottom=legend_height(names, True))
     made, axes = panels(len(COSTS), layout)
-    score = {label(row): fmean(row.cells[column].value for column in common) for row in table.rows}
+    score = {label(row): fmean(row.cells[column].value for column in common) for row in every}
     for number, (ax, axis) in enumerate(zip(axes, COSTS, strict=True)):
         costs = {label(row): axis.of(row.efficiency) if row.efficiency else 0 for row in rows}
         points = {name: (costs[name], 100 * score[name]) for name in names if costs[name] > 0}
-        for row in (row for row in table.rows if row.section == "floors"):
+        for row in (row for row in every if row.section == "floors"):
             ax.axhline(100 * score[label(row)], color=looks[label(row)].colour, linewidth=0.7, linestyle=(0, (4, 2)))
         best = front(points.values(), axis.more_is_better)
         ax.plot(*zip(*best, strict=True), color="#888888", linewidth=0.8, zorder=1) if best else None

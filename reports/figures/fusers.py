@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmark.scoring.counts import Array
 from reports.figures.mosaic import Marked, Picture, mosaic, painted
-from reports.figures.style import PAGE, SEQUENTIAL, SHADES, SMALL, figure
+from reports.figures.style import COLUMN, PAGE, SEQUENTIAL, SHADES, SMALL, figure
 
 Seen = Mapping[str, Mapping[str, Array]]
 """Arrays of `pictures/<key>.npz` by dataset, seeds averaged."""
@@ -91,19 +91,20 @@ def experts(seen: Seen) -> Any:
     some = next(iter(seen.values()))
     levels, views, count = some["picked"].shape
     left, gap, over, under, foot = 0.62, 0.1, 0.17, 0.14, 0.42
-    each = (PAGE - left - gap * across) / across if across > 1 else 2.4
+    width = PAGE if across > 1 else COLUMN
+    each = (width - left - gap * across) / across
     tall = 0.09 * levels * views + 0.1
     total = down * (over + tall + under) + foot
-    made = figure(PAGE, total)
+    made = figure(width, total)
     image = None
     for number, (dataset, one) in enumerate(seen.items()):
         line, place = divmod(number, across)
         x, y = left + place * (each + gap), total - (line + 1) * (over + tall + under) + under
-        ax = made.add_axes((x / PAGE, y / total, each / PAGE, tall / total))
+        ax = made.add_axes((x / width, y / total, each / width, tall / total))
         share = 100 * one["picked"].reshape(levels * views, count) / max(int(one["images"]), 1)
         image = ax.imshow(share, cmap=SHADES, vmin=0, vmax=100, aspect="auto", interpolation="nearest")
         names = [f"1/{stride}, {view}" for stride in one["strides"] for view in one["views"]]
-        ax.set_yticks(range(levels * views), names if not place else [""] * levels * views, fontsize=4.5)
+        ax.set_yticks(range(levels * views), names, fontsize=4.5) if not place else ax.set_yticks([])
         ax.set_xticks(range(count), range(1, count + 1), fontsize=SMALL)
         ax.tick_params(length=0, pad=1.5)
         for level in range(1, levels):

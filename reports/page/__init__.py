@@ -11,43 +11,106 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader
 
 from benchmark.atomic import write_atomically
 from reports import marks, paper
+from reports.beside import all_beside
 from reports.derived import is_fraction
+from reports.figures.catalogue import PREVIEWS
+from reports.figures.painters import Drawn
 from reports.merging import Merged
+from reports.other_sheets import of_published
 from reports.page.data import page_data
+from reports.page.pictures import galleries
 from reports.page.words import foot, labels, lead
 from reports.placed import Placed, place
+from reports.sheet import Sheet
 from reports.table import NOT_RANKED, Row, Table
 
 HERE = Path(__file__).parent
 NAME = "index.html"
 TITLE = "Leaderboard of frozen geospatial encoders"
-SCRIPTS = ("dom.js", "board.js", "bars.js", "cost.js", "plot.js", "classes.js", "detail.js", "parts.js", "main.js")
+SCRIPTS = (
+    "dom.js",
+    "board.js",
+    "bars.js",
+    "cost.js",
+    "plot.js",
+    "classes.js",
+    "fractions.js",
+    "detail.js",
+    "parts.js",
+    "main.js",
+)
 
 
-def write(merged: Merged, tables: Sequence[Table], folder: Path) -> Path:
-    """Write the page of these records, and of the tables made of them, into a folder, atomically; returns its path."""
+@dataclass(frozen=True)
+class Board:
+    """A table as the template prints it: rows by section, each with its number in the table and place in print.
+
+    Attributes:
+        number: of the table among all that were given.
+        published: what others have published beside it.
+    """
+
+    number: int
+    label: str
+    table: Table
+    sections: list[tuple[str, list[tuple[int, int, Row]]]]
+    placed: Placed
+    published: Sheet | None
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that the page shows but its pictures."""
+
+    lead: str
+    foot: str
+    boards: list[Board]
+    data: dict[str, Any]
+    origins: set[Path]
+
+
+def content(merged: Merged, tables: Sequence[Table]) -> Content:
+    """What the page of these records, and of the tables made of them, shows.
+
+    Raises:
+        UserError: a record's file is gone since it was read.
+    """
     # Whole training splits first; of the rest, the order is the tables'.
-    tables = sorted(tables, key=is_fraction)
-    beside = {origin.resolve() for origin in set(merged.folders.values())} == {folder.resolve()}
-    data = page_data(merged, tables) | {"linked": beside}
+    order = sorted(range(len(tables)), key=lambda number: is_fraction(tables[number]))
+    shown = [tables[number] for number in order]
+    boards = [_board(number, label, tables[number]) for number, label in zip(order, labels(shown), strict=True)]
+    origins = {origin.resolve() for origin in set(merged.folders.values())}
+    return Content(lead(merged.records), foot(merged.records), boards, page_data(merged, shown), origins)
+
+
+def write(content: Content, folder: Path, drawn: Sequence[Drawn] | None = None) -> Path:
+    """Write the page into a folder, atomically; returns its path.
+
+    Args:
+        drawn: figures, some of which the page shows; None where none were drawn.
+    """
     style = (HERE / "style.css").read_text()
     script = '(() => {\n"use strict";\n' + "\n".join((HERE / name).read_text() for name in SCRIPTS) + "})();\n"
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     text = environment.get_template("template.html").render(
         title=TITLE,
-        lead=lead(merged.records),
-        foot=foot(merged.records),
-        boards=[_board(label, table) for label, table in zip(labels(tables), tables, strict=True)],
+        lead=content.lead,
+        foot=content.foot,
+        boards=content.boards,
+        galleries=galleries(drawn or ()),
+        previews=PREVIEWS,
+        were_drawn=drawn is not None,
         fusers=paper.FUSERS,
         span=_span,
         mean_rank=marks.MEAN_RANK,
         not_ranked=NOT_RANKED,
-        data=_inert(data),
+        data=_inert(content.data | {"linked": content.origins == {folder.resolve()}}),
         style=style,
         style_hash=_source_hash(style),
         script=script,
@@ -56,24 +119,15 @@ def write(merged: Merged, tables: Sequence[Table], folder: Path) -> Path:
     return write_atomically(folder / NAME, text.encode())
 
 
-@dataclass(frozen=True)
-class _Board:
-    """A table as the template prints it: rows by section, each with its number in the table and place in print."""
-
-    label: str
-    table: Table
-    sections: list[tuple[str, list[tuple[int, int, Row]]]]
-    placed: Placed
-
-
-def _board(label: str, table: Table) -> _Board:
-    numbers = {id(row): number for number, row in enumerate(table.rows)}
+def _board(number: int, label: str, table: Table) -> Board:
+    numbers = {id(row): place for place, row in enumerate(table.rows)}
     printed = [row for rows in table.sections.values() for row in rows]
     places = {id(row): position for position, row in enumerate(printed)}
     sections = [
         (name, [(numbers[id(row)], places[id(row)], row) for row in rows]) for name, rows in table.sections.items()
     ]
-    return _Board(label, table, sections, place(table, printed))
+    published = next(iter(of_published(all_beside([table]))), None)
+    return Board(number, label, table, sections, place(table, printed), published)
 
 
 def _span(low: float, high: float, digits: int) -> str:

@@ -76,6 +76,8 @@ function chooseSet(number) {
   [view.set, view.by, view.falling] = [number, null, true];
   byId("set").value = String(number);
   for (const section of document.querySelectorAll(".set")) section.hidden = section.id !== `set-${number}`;
+  for (const part of document.querySelectorAll(".of-set")) part.hidden = part.dataset.set !== String(number);
+  for (const id of ["published", "pictures"]) byId(id).hidden = !byId(id).querySelector(".of-set:not([hidden]), .of-all");
   sectionBoxes();
   chooseCosts();
   chooseClasses();
@@ -87,4 +89,5 @@ function refresh() {
   drawBars();
   drawCost();
   drawClasses();
+  drawFractions();
 }

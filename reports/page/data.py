@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmark.records import Record
 from reports import paper
+from reports.derived import Curve, curves
 from reports.merging import Merged
 from reports.page import behind, facts
 from reports.page.behind import Behind
@@ -64,8 +65,8 @@ def page_data(merged: Merged, tables: Sequence[Table]) -> dict[str, Any]:
     Raises:
         UserError: a record's file is gone since it was read.
     """
-    source = _Source(merged)
-    sets = [_set(table, source) for table in tables]
+    source, fractions = _Source(merged), curves(tables)
+    sets = [_set(table, source) | {"curves": _curves(table, fractions)} for table in tables]
     pools = {name: pool.values for name, pool in source.pools.items()}
     return {"sets": sets, "card_columns": facts.CARD_COLUMNS, "families": FAMILIES, **pools}
 
@@ -84,6 +85,23 @@ def _set(table: Table, source: _Source) -> dict[str, Any]:
         "rows": rows,
         "tests": _tests(table),
     }
+
+
+def _curves(table: Table, fractions: Sequence[Curve]) -> list[dict[str, Any]]:
+    """Curves of label fractions whose records differ from the table's in nothing but the partition."""
+    settings = tuple((name, value) for name, value in table.settings.items() if name != "partition")
+    rows = {(row.title, row.fusion): number for number, row in enumerate(table.rows)}
+    columns = {name: number for number, name in enumerate(table.columns)}
+    return [
+        {
+            "row": rows[curve.title, curve.fusion],
+            "column": columns[curve.dataset],
+            "origin": curve.origin,
+            "points": [[one.fraction, *_all_rounded(one.mean, one.std), one.draws] for one in curve.points],
+        }
+        for curve in fractions
+        if curve.settings == settings and (curve.title, curve.fusion) in rows and curve.dataset in columns
+    ]
 
 
 def _tests(table: Table) -> list[list[float]]:

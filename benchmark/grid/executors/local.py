@@ -4,18 +4,15 @@ A worker without a group encodes images for those that have one: processes that 
 """
 
 import contextlib
-import multiprocessing
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 
-from benchmark import progress
+from benchmark import children, progress
 from benchmark.grid.cells import title
 from benchmark.grid.executors import Group
 from benchmark.grid.executors.threads import use_threads
@@ -54,9 +51,9 @@ class LocalExecutor:
 
     def __init__(self, options: Local) -> None:
         gpus = _gpus()
-        workers = options.workers or len(gpus) or max(1, _cores() // CORES_A_WORKER)
+        workers = options.workers or len(gpus) or max(1, children.cores() // CORES_A_WORKER)
         self.options = options
-        self.threads = options.threads or max(1, _cores() // workers)
+        self.threads = options.threads or max(1, children.cores() // workers)
         # More workers than GPUs share them.
         self.gpus: list[str | None] = [gpus[number % len(gpus)] if gpus else None for number in range(workers)]
 
@@ -104,19 +101,8 @@ class LocalExecutor:
             _end(workers)
 
     def _start(self, gpu: str | None) -> Worker:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, gpu, self.threads, progress.is_heard()), daemon=True)
-        # Ctrl-C in a terminal goes to all; workers inherit this and are ended by this process. Starting the tracker,
-        # which comes with the first child, would unblock it.
-        resource_tracker.ensure_running()
-        signals = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, signals)
-        theirs.close()
-        return Worker(process, ours, gpu)
+        process, pipe = children.start(_serve, gpu, self.threads, progress.is_heard())
+        return Worker(process, pipe, gpu)
 
 
 def _to_assist(worker: Worker, workers: Sequence[Worker]) -> int | None:
@@ -146,7 +132,6 @@ def _receive(worker: Worker, groups: Sequence[Group]) -> list[CellResult]:
 
 def _serve(pipe: Connection, gpu: str | None, threads: int, is_heard: bool) -> None:
     """A worker's life: groups in, steps (where somebody hears them) and results out, until the pipe closes."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     use_threads(threads)
@@ -163,14 +148,6 @@ def _stop(*_: object) -> None:
     """End a worker as Ctrl-C does, which leaves nothing half-written; once."""
     signal.signal(signal.SIGTERM, lambda *_: None)  # one that is pending may not be set to be ignored
     raise KeyboardInterrupt
-
-
-def _end_with_parent() -> None:
-    """A sweep that is killed leaves no worker behind, at work on cells that the next sweep starts as well."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _end(workers: Sequence[Worker]) -> None:
@@ -193,10 +170,6 @@ def _died(process: SpawnProcess, times: int) -> DiedError:
     return DiedError(
         f"its worker process died {times} times, last by {how}{memory}; try fewer workers or a smaller batch_size"
     )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpus() -> list[str]:
