@@ -20,21 +20,21 @@ HOURS = re.compile(r"^h200_hours: .*$", re.MULTILINE)
 HEAD = """\
 # Experiments
 
-Written by `python -m benchmark.commands.experiments_page > docs/experiments.md` from `configs/experiment/`.
-
 An experiment is a few grids that answer one question: rows on datasets, at named points of axes that are crossed. It
 runs as one sweep, so that features are shared, what is done is skipped, and every executor can take it:
 
     uv run evaluate.py list experiments
     uv run evaluate.py --experiment fusion_ablation --dry-run --on h200
+
+<!-- not run: needs released weights -->
     uv run evaluate.py --experiment fusion_ablation --data-root ~/geobench --executor local
 
 **Options beside it** stand in place of what its grids say, in all of them: `--dataset`, `--encoder`, `--fusion`,
-`--bands`, `--probe`, `--protocol`, `--seeds` and overrides. What an axis varies can't be set as well. So
+`--bands`, `--probe`, `--protocol`, `--seeds` and overrides. What an axis varies can't be set as well. So the same
+question of another model, on one dataset, in minutes, is
 
+<!-- long -->
     uv run evaluate.py --experiment timesteps --encoder satdifuser_tiny --dataset m-eurosat --protocol smoke
-
-is the same question of another model, on one dataset, in minutes.
 
 **Its table** stands in `leaderboard.md` and `.tex` and in the terminal, behind the leaderboards; where an axis is one
 of numbers, `report` draws it as a curve. A run that is part of an experiment keeps that in its record, with its point
@@ -43,26 +43,34 @@ that asks for them. A row that an experiment changes (other timesteps, another s
 leaderboards, stands there under *variants*, and competes in the experiment's table alone.
 
 **Hours** are counted, not measured: operations of the frozen part, of decoders' training steps and of their predictions
-(PyTorch's counter on models without data, [configs/flops.yaml](../configs/flops.yaml)), and the bytes these move at
-least, at an assumed share of what the device's maker states ([configs/devices](../configs/devices)). Convolutions in
-float32 run as TF32, matrix products don't: PyTorch's defaults. Maps that exceed `disk_budget_gb` are made anew in every
-epoch, which the hours hold. Probes, which are fitted on the CPU, and reading are not in them. `--dry-run` without
-`--on` gives hours from what records have measured on this machine.
+(PyTorch's counter on models without data, `configs/flops.yaml`), and the bytes these move at least, at an assumed share
+of what the device's maker states (`configs/devices/`). Convolutions in float32 run as TF32, matrix products don't:
+PyTorch's defaults. Maps that exceed `disk_budget_gb` are made anew in every epoch, which the hours hold. Probes, which
+are fitted on the CPU, and reading are not in them. `--dry-run` without `--on` gives hours from what records have
+measured on this machine.
 
 **One of your own** is a file like those in `configs/experiment/`, given by its path:
 
-    title: Filters
-    question: How many random filters are enough?
-    reading: A column a number of filters.
-    columns: filters                    # datasets, fusers or an axis
-    axes:
-      filters:
-        "64": {value: 64, overrides: [encoder.options.features=64]}
-        "512": {value: 512}
-    grids:
-      - rows: [rcf]
-        datasets: [m-eurosat]
-        axes: {filters: all}
+```yaml
+# filters.yaml
+title: Filters
+question: How many random filters are enough?
+reading: A column a number of filters.
+columns: filters                    # datasets, fusers or an axis
+axes:
+  filters:
+    "64": {value: 64, overrides: [encoder.options.features=64]}
+    "512": {value: 512}
+grids:
+  - rows: [rcf]
+    datasets: [m-eurosat]
+    axes: {filters: all}
+```
+
+<!-- long -->
+    uv run evaluate.py --experiment filters.yaml --protocol smoke
+
+This page is written by `python -m benchmark.commands.experiments_page > docs/experiments.md`.
 """
 
 
@@ -94,6 +102,7 @@ def _section(name: str) -> str:
         [
             f"## {one.title}",
             "",
+            "<!-- not run: needs released weights -->",
             f"    uv run evaluate.py --experiment {name}",
             "",
             f"{one.question}",

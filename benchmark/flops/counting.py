@@ -113,8 +113,9 @@ def _asking(experts: int) -> Iterator[None]:
 
     def mix(self: LevelExperts, rows: Tensor, weights: Tensor, picked: Tensor) -> Tensor:
         mixed = rows.new_zeros(len(rows), self.width, *rows.shape[2:])
-        for expert in list(self.experts)[:experts]:
-            mixed = mixed + expert(rows)
+        for number, expert in enumerate(list(self.experts)[:experts]):
+            # Weighed, for the gate has a backward pass too.
+            mixed = mixed + weights[:, number].view(-1, 1, 1, 1) * expert(rows)
         return mixed
 
     with mock.patch.object(LevelExperts, "_mix", mix):

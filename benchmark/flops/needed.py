@@ -6,6 +6,7 @@ That takes about ten minutes. After a change to the shapes of features, write `c
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from benchmark import progress
 from benchmark.features import shapes
 from benchmark.flops import devices, table
 from benchmark.flops.operations import Operations
@@ -58,10 +59,11 @@ def page(cells: Iterable[Cell]) -> str:
 
     wanted = asked(cells)
     encoders: dict[str, dict[str, Frozen]] = {}
-    for (name, size), (card, bands, side) in sorted(wanted.encoders.items()):
+    models = sorted(wanted.encoders.items())
+    for (name, size), (card, bands, side) in progress.track(models, "encoders", len(models)):
         encoders.setdefault(name, {})[size] = counting.frozen(card, bands, side)
     decoders = {}
-    for key, decoding in sorted(wanted.decoders.items()):
+    for key, decoding in progress.track(sorted(wanted.decoders.items()), "decoders", len(wanted.decoders)):
         try:
             decoders[key] = counting.trained(decoding)
         except UserError:

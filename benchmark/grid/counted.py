@@ -29,6 +29,13 @@ from encoders.errors import UserError
 from encoders.spec import EncoderCard
 
 Stage = Literal["encoding", "training", "validation", "test", "maps made anew"]
+HEADS: dict[tuple[str, str], Head] = {
+    ("classification", "linear"): "pooled",
+    ("classification", "pooled"): "pooled",
+    ("segmentation", "linear"): "linear",
+    ("segmentation", "upernet"): "upernet",
+}
+"""What is counted, by task and probe."""
 FLOAT = 4
 STATE = 10 * FLOAT
 """Bytes a parameter that a training step moves: the parameter is read three times and written once, its gradient and
@@ -99,7 +106,26 @@ class _Shared:
     @property
     def epochs(self) -> int:
         """Of a decoder."""
-        return self.cell.protocol.total_epochs(self.sizes["train"])
+        return self.cell.rules.total_epochs(self.sizes["train"])
+
+    @property
+    def steps(self) -> int:
+        """Of an epoch."""
+        return self.cell.rules.steps_per_epoch(self.sizes["train"])
+
+    @property
+    def learnt(self) -> int:
+        """Images of an epoch."""
+        return min(self.sizes["train"], self.steps * self.cell.rules.decoder_batch)
+
+    @property
+    def evaluations(self) -> int:
+        """Passes over validation, of a decoder that goes through all epochs."""
+        rules, steps, epochs = self.cell.rules, self.steps, self.epochs
+        if rules.evaluate_every_steps is not None:
+            return rules.evaluate_untrained + epochs * steps // min(rules.evaluate_every_steps, steps)
+        read = (rules.is_evaluated(epoch, steps, steps, epochs) for epoch in range(epochs))
+        return rules.evaluate_untrained + sum(read)
 
 
 class Counting:
@@ -135,8 +161,9 @@ class Counting:
             return None
         sizes = self._sizes(cell)
         rows = sum(count * _copies(cell, split) for split, count in sizes.items())
-        tier = tier_of(cell, fed.side, len(fed.channels), rows)
-        if tier is None:
+        # What augmentation changes anew in every epoch can't be kept.
+        tier = "none" if cell.is_trained and cell.rules.fresh else tier_of(cell, fed.side, len(fed.channels), rows)
+        if tier is None or cell.rules.segmentation_view != "whole":
             return None
         frozen = self._known.frozen(cell.card, [channel.wanted for channel in fed.channels], fed.side)
         return _Shared(cell, fed, sizes, tier, frozen)
@@ -181,30 +208,29 @@ class Counting:
         return found
 
     def _decoder(self, shared: _Shared, decoding: Decoding, one: Trained) -> dict[Stage, float]:
-        protocol, sizes = shared.cell.protocol, shared.sizes
-        members = len(protocol.learning_rates) * protocol.seeds
-        steps = shared.epochs * protocol.steps_per_epoch(sizes["train"])
+        rules, sizes = shared.cell.rules, shared.sizes
+        members, steps = len(rules.learning_rates) * rules.seeds, shared.epochs * shared.steps
         reads = Operations(gigabytes=FLOAT * decoding.values / 1e9)
         # Of a mixture, every view is a call, and the first calls ask all experts.
         warm = min(steps, math.ceil(_warm_up(decoding) / decoding.views))
-        learnt = shared.epochs * sizes["train"] * (one.step + 2 * reads) + warm * protocol.decoder_batch * one.dense
+        learnt = shared.epochs * shared.learnt * (one.step + 2 * reads) + warm * rules.decoder_batch * one.dense
         learnt += Operations(gigabytes=steps * STATE * one.parameters / 1e9)
-        looked = one.forward + reads + Operations(gigabytes=FLOAT * one.parameters / protocol.decoder_batch / 1e9)
+        looked = one.forward + reads + Operations(gigabytes=FLOAT * one.parameters / rules.decoder_batch / 1e9)
         amounts: dict[Stage, Operations] = {
             "training": members * learnt,
-            "validation": members * shared.epochs * sizes["valid"] * looked,
-            "test": protocol.seeds * sizes["test"] * looked,
+            "validation": members * shared.evaluations * sizes["valid"] * looked,
+            "test": rules.seeds * sizes["test"] * looked,
         }
-        return {stage: self.device.seconds(work, protocol.decoder_dtype) for stage, work in amounts.items()}
+        return {stage: self.device.seconds(work, rules.decoder_dtype) for stage, work in amounts.items()}
 
     def _anew(self, shared: _Shared, decoders: Sequence[Trained]) -> float:
         """Seconds of maps that are made whenever they are read, of all decoders together."""
-        protocol, sizes = shared.cell.protocol, shared.sizes
-        members = len(protocol.learning_rates) * protocol.seeds
+        rules, sizes = shared.cell.rules, shared.sizes
+        members = len(rules.learning_rates) * rules.seeds
         needed = [memory.BYTES_A_PARAMETER * one.parameters for one in decoders for _ in range(members)]
         passes = len(list(memory.packed(needed, int(shared.cell.settings.memory_budget_gb * 1e9))))
-        images = passes * shared.epochs * (sizes["train"] + sizes["valid"])
-        images += len(decoders) * protocol.seeds * sizes["test"]
+        images = passes * (shared.epochs * shared.learnt + shared.evaluations * sizes["valid"])
+        images += len(decoders) * rules.seeds * sizes["test"]
         return self.device.seconds(images * shared.anew, shared.cell.settings.precision)
 
 
@@ -220,8 +246,9 @@ def _decoding(shared: _Shared, cell: Cell) -> Decoding:
         Grid(1 if cell.reads == "pooled" else shape[-1], modules)
         for shape, modules in zip(maps, known.modules(bands), strict=True)
     )
-    head: Head = "pooled" if cell.dataset.task == "classification" else "linear"
-    head = "upernet" if cell.probe.name == "upernet" else head
+    head = HEADS.get((cell.dataset.task, cell.probe.name))
+    if head is None:
+        raise UserError(f"probe {cell.probe.name}: its operations are not counted")
     fuser = fuser_options(cell.fusion, cell.dataset.task, cell.protocol)
     return Decoding(levels, known.views, fuser, head, cell.protocol.upernet_channels)
 

@@ -273,7 +273,7 @@ def _check_override(override: str) -> None:
         raise UserError(f"'{override}' is neither a command nor an override; write key=value, or see --help")
     if key == "tracker":
         _known("tracker", override.split("=", 1)[-1], choices("tracker"))
-    elif key in GROUPS:
+    elif key in (*GROUPS, "experiment"):
         raise UserError(f"'{override}': choose the {key} with --{key}")
 
 
