@@ -152,7 +152,7 @@ def _models(cards: Sequence[EncoderCard]) -> str:
 
 
 def _levels(one: Declared) -> str:
-    grids = ", ".join(f"{channels:,} at {stride}" for stride, channels in one.levels)
+    grids = ", ".join(f"{sum(modules):,} at {stride}" for stride, *modules in one.levels)
     return grids + (f", in {one.views} views" if one.views > 1 else "")
 
 
