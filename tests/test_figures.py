@@ -235,7 +235,7 @@ def test_two_processes_draw_what_one_does_and_one_that_dies_is_not_missed(
             if dies:
                 painters._process.kill()
                 painters._process.join()
-            painters.begin(merged.folders, found, output)
+            painters.begin(merged.folders, found, [], output)
             if not dies:  # it draws the first ones while this process has other things to do
                 deadline = time.monotonic() + 60
                 while painters._counter.value < 2 and time.monotonic() < deadline:
@@ -259,7 +259,7 @@ def test_what_is_damaged_is_told_whoever_meets_it(
     for path in (damaged / "predictions").glob("*.npz"):
         path.write_bytes(b"cut")
     with Painters(helped=True) as painters:
-        painters.begin(merged.folders, [tables(merged.records)[-1]], tmp_path)
+        painters.begin(merged.folders, [tables(merged.records)[-1]], [], tmp_path)
         with pytest.raises(UserError, match=r"see `evaluate\.py verify`"):
             painters.finish()
     assert painters._process.exitcode is not None

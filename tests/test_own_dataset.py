@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ from benchmark.request import configuration
 from encoders.errors import UserError
 from reports.tables import tables
 from tests import own_data
-from tests.own_data import BLOCKS, colours, described, opened, picture, write
+from tests.own_data import colours, described, opened, picture, write
 
 LONG = pytest.mark.skipif("SATDIFUSER_BENCH_LONG" not in os.environ, reason="set SATDIFUSER_BENCH_LONG=1")
 
@@ -53,19 +52,13 @@ def records(folder: Path) -> list[Record]:
 # --- the page
 
 
-def test_the_pages_commands_make_records_of_the_pages_images(
+def test_the_pages_images_make_a_record_that_can_be_repeated_from_the_users_file_alone(
     tmp_path: Path, run: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own_data.write_page(tmp_path, monkeypatch)
-    (block,) = [text for kind, text in BLOCKS if kind == "sh"]
-    said = {}
-    for command in block.splitlines():
-        arguments = shlex.split(command.removeprefix("uv run evaluate.py "))
-        code, said[arguments[0]] = run(*arguments)
-        assert code == 0, said
-    assert "my_fields: train/valid/test 36/12/12 images" in said["doctor"]
-    assert "SatDiFuser RGB on my_fields: 64 px from 32x32" in said["preview"]
-    floor = next(one for one in records(tmp_path / "results") if one.run.encoder == "imagestats")
+    assert "my_fields: train/valid/test 36/12/12 images" in run("doctor", "--dataset", "my_fields.yaml")[1]
+    assert run("--encoder", "imagestats", "--dataset", "my_fields.yaml", "--protocol", "smoke")[0] == 0
+    (floor,) = records(tmp_path / "results")
     assert floor.score.n_test == 12
     # The colours of its classes tell them apart.
     assert floor.score.metrics["accuracy"] > 0.9
