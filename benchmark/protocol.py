@@ -106,7 +106,7 @@ class Protocol:
 
     name: str
     title: str
-    version: int
+    version: Count
     budget: Literal["paper", "quick", "smoke"]
     ranked: bool
     test_reads: Literal["once"]
