@@ -16,7 +16,7 @@ from benchmark.data.value_rules import InputScaling
 from benchmark.protocol_checks import check, check_by
 from benchmark.protocol_parts import Augment, Chance, LogGrid
 from benchmark.scoring.counts import Headline
-from encoders.bounds import Count, Few, FewFrom0, Level, NotNegative, Pixels, Positive, Seed, Share, Whole, Width
+from encoders.bounds import Count, Few, FewFrom0, Free, Level, NotNegative, Pixels, Positive, Seed, Share, Whole, Width
 from encoders.errors import strict, validate
 from encoders.spec import EncoderCard
 
@@ -106,7 +106,7 @@ class Protocol:
 
     name: str
     title: str
-    version: int
+    version: Count
     budget: Literal["paper", "quick", "smoke"]
     ranked: bool
     test_reads: Literal["once"]
@@ -157,7 +157,7 @@ class Protocol:
     segmentation_view: Literal["whole", "windows"] = "whole"
     fresh: tuple[Augment, ...] = ()
     fresh_chance: Chance = 1.0
-    encoder_options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    encoder_options: dict[str, Free] = field(default_factory=dict)
     encoder_sizes: dict[str, Pixels] = field(default_factory=dict)
     classification_probe: Literal["linear", "pooled", "bn_linear"] = "linear"
     segmentation_probe: Literal["upernet", "upernet_fcn", "seg_linear", "seg_conv", "seg_fpn", "seg_dpt"] = "upernet"
@@ -179,7 +179,7 @@ class Protocol:
     calls_before_training: Literal["none", "validation_and_test"] = "none"
     first_seed: Seed = 0
     reported: tuple[str, ...] = ()
-    by: dict[str, dict[str, Any]] = field(default_factory=dict)
+    by: dict[str, Free] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check(self)

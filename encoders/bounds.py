@@ -4,14 +4,24 @@
 names the field and the bound. Upper bounds lie far above what makes sense and below what would take a machine down.
 """
 
-from typing import Annotated
+import math
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 
 def _no_switch(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("give a number")
+    return value
+
+
+def _no_odd_number(value: object) -> object:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    for one in inner:
+        _no_odd_number(one)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} in it is no number, give one")
     return value
 
 
@@ -31,6 +41,9 @@ Width = Annotated[int, _NUMBER, Field(ge=1, le=65536)]
 Stored = Annotated[int, _NUMBER, Field(ge=-(2**31), lt=2**32)]
 """A pixel as a file stores it."""
 Label = Annotated[int, _NUMBER, Field(ge=-1, le=65535)]
+
+Free = Annotated[dict[str, Any], AfterValidator(_no_odd_number)]
+"""Keys and values that others check; that each number is one is checked here, as a run's key could hold no other."""
 
 Finite = Annotated[float, _NUMBER, Field(allow_inf_nan=False)]
 Positive = Annotated[float, _NUMBER, Field(gt=0, allow_inf_nan=False)]

@@ -8,6 +8,7 @@ nothing. `docs/add-your-encoder.md` shows a whole one.
 
 import hashlib
 import importlib.util
+import json
 import re
 import sys
 from importlib import import_module
@@ -16,8 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import yaml
-
+from encoders import yaml_files
 from encoders.errors import UserError, nearest, validate
 from encoders.spec import EncoderCard
 
@@ -68,7 +68,7 @@ def card_of(path: Path) -> EncoderCard:
     if not module or not all(part.isidentifier() for part in (*module.split("."), cls)):
         raise UserError(f"{path}: '_target_' is '{target}'; write my_module:MyEncoder")
     for key in {"adapter", "home"} & plain.keys():
-        raise UserError(f"{path}: '{key}' is not for encoders of your own; `_target_` names the class")
+        raise UserError(f"{path}: '{key}' is not for encoders of your own; leave it out, `_target_` names the class")
     check_name(path, plain)
     given = {"adapter": f"{module}:{cls}", "home": str(path.resolve().parent)}
     return validate(EncoderCard, plain | given, str(path))
@@ -80,15 +80,10 @@ def load(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file cannot be read, or holds no keys with values, or what Hydra would not take as it is.
     """
-    try:
-        text = path.read_text()
-        plain = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        what = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise UserError(f"{path}: cannot be read as YAML ({what}); check the file") from None
+    plain = yaml_files.read(path, "check the file")
     if not isinstance(plain, dict):
         raise UserError(f"{path}: holds no keys with values; write `key: value` lines")
-    if "${" in text:
+    if "${" in json.dumps(plain):
         raise UserError(f"{path}: holds '${{', which Hydra would resolve; write values as they are")
     return plain
 

@@ -6,6 +6,8 @@ in one sentence that names the file or field and the remedy, never in a tracebac
 
 import difflib
 import errno
+import math
+import re
 from collections.abc import Iterable
 from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
@@ -89,10 +91,30 @@ def validate_json(cls: type[T], text: bytes, where: str) -> T:
     Raises:
         UserError: as `validate`; also for text that is not JSON.
     """
+    if _ODD.search(text):
+        _check_numbers(text, where)
     try:
         return _adapter(cls).validate_json(text)
     except ValidationError as error:
         raise UserError(f"{where}: {_explain(cls, error)}") from None
+
+
+_ODD = re.compile(rb"NaN|Infinity|[eE]\+?[0-9]{3}")
+"""Of JSON text that may hold a number that is none: JSON has no word for these, and its readers take some."""
+
+
+def _check_numbers(text: bytes, where: str) -> None:
+    import json
+
+    def finite(number: str) -> float:
+        if not math.isfinite(float(number)):
+            raise UserError(f"{where}: holds {number[:40]}, which is no number; it is damaged")
+        return float(number)
+
+    try:
+        json.loads(text, parse_constant=finite, parse_float=finite)
+    except (ValueError, RecursionError):
+        return  # no JSON at all, which the reader says better
 
 
 def to_json(value: object) -> bytes:

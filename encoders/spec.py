@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from encoders.bands import KNOWN, Band
-from encoders.bounds import Bytes, Count, Finite, NotNegative, Pixels
+from encoders.bounds import Bytes, Count, Finite, Free, NotNegative, Pixels
 from encoders.errors import UserError, nearest, strict
 
 Unit = Literal["dn", "reflectance", "byte", "dn8", "unit", "power"]
@@ -197,7 +197,7 @@ class EncoderCard:
     name: str
     title: str
     adapter: str
-    inputs: str | dict[str, object]
+    inputs: str | Free
     version: Count
     licence: str
     role: Literal["model", "floor", "control"] = "model"
@@ -207,7 +207,7 @@ class EncoderCard:
     parameters: Bytes | None = None
     image_size: Pixels | None = None
     weights: Weights = field(default_factory=Weights)
-    options: dict[str, object] = field(default_factory=dict)
+    options: Free = field(default_factory=dict)
     home: str = ""
 
 

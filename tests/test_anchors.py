@@ -134,8 +134,8 @@ def test_without_a_published_interval_ours_decides() -> None:
 
 
 WRONG = {
-    "percent": ([MADE_UP | {"value": 50.0}], "anchor 1: .*not fractions"),
-    "outside itself": ([MADE_UP, MADE_UP | {"interval": [0.6, 0.7]}], "anchor 2: .*one within the other"),
+    "percent": ([MADE_UP | {"value": 50.0}], "anchor 1: .*give fractions"),
+    "outside itself": ([MADE_UP, MADE_UP | {"interval": [0.6, 0.7]}], "anchor 2: .*the value within the interval"),
     "metric": ([MADE_UP | {"metric": "miou"}], "anchor 1: 'metric' is 'miou'"),
     "no reason": ([{name: value for name, value in MADE_UP.items() if name != "reason"}], "'reason' is missing"),
     "no list": ({"row": "imagestats"}, "no list of anchors"),

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
 import configs
 from benchmark.data import ingest
 from benchmark.data.inputs import ImpossibleError, Track
@@ -23,7 +21,7 @@ from benchmark.records import RecordStore
 from benchmark.request import configuration
 from benchmark.request.executor_options import Options
 from benchmark.scoring.over_seeds import OverSeeds, over_seeds
-from encoders import checkpoints
+from encoders import checkpoints, yaml_files
 from encoders.errors import UserError, strict, validate
 
 FILE = configs.ROOT / "anchors.yaml"
@@ -62,7 +60,9 @@ class Anchor:
     def __post_init__(self) -> None:
         low, high = self.interval or (self.value, self.value)
         if not 0 <= low <= self.value <= high <= 1:
-            raise ValueError(f"value {self.value} and interval {self.interval} are not fractions one within the other")
+            raise ValueError(
+                f"value {self.value} in {self.interval} can't be; give fractions, the value within the interval"
+            )
 
     @property
     def title(self) -> str:
@@ -143,11 +143,7 @@ def read(path: Path = FILE) -> list[Anchor]:
     Raises:
         UserError: it can't be read, or names the field that can't be.
     """
-    try:
-        plain = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no YAML"
-        raise UserError(f"{path}: cannot be read ({reason}); give a file like configs/anchors.yaml") from None
+    plain = yaml_files.read(path, "give a file like configs/anchors.yaml")
     if not isinstance(plain, list) or not plain:
         raise UserError(f"{path}: no list of anchors; give a file like configs/anchors.yaml")
     return [validate(Anchor, one, f"{path}, anchor {number}") for number, one in enumerate(plain, 1)]

@@ -13,6 +13,7 @@ from typing import Literal
 import configs
 from benchmark.data.inputs import Track
 from benchmark.records import AxisPoint
+from encoders import yaml_files
 from encoders.elsewhere import SUFFIXES
 from encoders.errors import UserError, nearest, strict, validate
 
@@ -197,15 +198,7 @@ def load(name: str) -> Experiment:
 
 
 def _read(path: Path, where: str) -> Mapping[str, object]:
-    import yaml
-
-    try:
-        plain = configs.load(path)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "no text"
-        raise UserError(f"{where}: cannot be read ({reason}); give a file like those in configs/experiment/") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{where}: no YAML ({' '.join(str(error).split())}); mend it") from None
+    plain = yaml_files.read(path, "give a file like those in configs/experiment/", where)
     if not isinstance(plain, dict):
         raise UserError(f"{where}: holds no keys; give a file like those in configs/experiment/")
     return plain

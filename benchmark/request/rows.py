@@ -14,6 +14,7 @@ import configs
 from benchmark.data import families
 from benchmark.protocol import Protocol
 from decoders.fusion_options import KINDS, Projection, parse
+from encoders.bounds import Free
 from encoders.errors import UserError, nearest, strict, validate
 from encoders.spec import EncoderCard
 
@@ -35,7 +36,7 @@ class Fusion:
     title: str
     kind: Kind
     source: str
-    options: dict[str, object]
+    options: Free
 
 
 @dataclass(frozen=True)

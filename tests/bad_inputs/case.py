@@ -25,7 +25,7 @@ LONGEST_LINE = 1500
 REMEDIES = (
     *("choose", "give", "download", "delete", "did you mean", "it must", "must be", "see `", "add", "leave", "name ", "say "),
     *("write", "fetch", "correct", "check", "make room", "restore", "mend", "set ", "run ", "use ", "make some", "quote"),
-    *("put ", "try", "needs", "change", "read ", "install", "remove"),
+    *("begin with", "save it", "put ", "try", "needs", "change", "read ", "install", "remove"),
 )  # fmt: skip
 """Words that tell what to do; an error without any of them leaves its reader alone."""
 

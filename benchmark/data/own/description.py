@@ -144,7 +144,7 @@ def _class_faults(found: Dataset) -> Iterable[str]:
         yield f"'class_names' are {len(found.class_names)}, 'num_classes' is {found.num_classes}; make them agree"
     elif found.class_names is not None and len(set(found.class_names)) < len(found.class_names):
         double = max(found.class_names, key=found.class_names.count)
-        yield f"'class_names' hold '{double}' twice; each class has one name"
+        yield f"'class_names' hold '{double}' twice; give each class a name of its own"
     if found.multilabel and found.task == "segmentation":
         yield "'multilabel' is for classification; leave it out"
     if found.no_data is not None and found.task == "classification":

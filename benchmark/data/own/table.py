@@ -50,11 +50,11 @@ def read(path: Path, columns: Mapping[str, str], classes: Sequence[str]) -> Tabl
                 (reader.line_num, row) for reader in [csv.reader(file, strict=True)] for row in reader if row
             ]
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); 'files.table' names it") from None
+        raise UserError(f"{path}: cannot be read ({error.strerror}); correct 'files.table', which names it") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: is no CSV file in UTF-8 ({error}); save it as one") from None
     except ValueError:
-        raise UserError(f"{path}: is empty; the first line names its columns") from None
+        raise UserError(f"{path}: is empty; write its columns' names in the first line") from None
     return _table(path, header[1], rows, columns, classes)
 
 
@@ -78,7 +78,9 @@ def _table(
     found: dict[str, dict[str, str]] = {}
     for line, row in rows:
         if len(row) != len(titles):
-            raise UserError(f"{path}, line {line}: has {len(row)} values, the first line names {len(titles)} columns")
+            raise UserError(
+                f"{path}, line {line}: has {len(row)} values, there are {len(titles)} columns; give each its own"
+            )
         values = {word: row[place].strip() for word, place in places.items()}
         name = values["name"]
         if name in found:
