@@ -13,7 +13,7 @@ import configs
 import encoders
 from benchmark.data import datasets
 from benchmark.protocol import Protocol
-from docs.generate import api, commented, flow, protocol, site
+from docs.generate import api, commented, flow, fusers, protocol, site
 from docs.generate import datasets as dataset_pages
 from docs.generate import encoders as encoder_pages
 from tests.documented import ROOT
@@ -99,6 +99,14 @@ def test_the_reference_has_every_module_that_documents_something_public() -> Non
     text = "\n".join(api.pages().values())
     for module in ("encoders.base", "decoders.moe", "benchmark.grid.executors.slurm", "reports.page.data"):
         assert f"::: {module}\n" in text
+
+
+def test_trained_parameters_are_those_of_the_official_code() -> None:
+    """Counted there at Stable Diffusion 2.1's sizes: gw 10.85 and moe 71.5 million, 39.97 and 100.6 before UPerNet."""
+    table = fusers.trained()
+    assert re.search(r"`gw` +\| 10\.9 / 40 ", table)
+    assert re.search(r"`moe` +\| 71\.5 / 101 ", table)
+    assert re.search(r"`lw` .*\| - +\|$", table, re.MULTILINE), "one module and view a level leave nothing to weigh"
 
 
 def test_the_navigation_has_every_page_once() -> None:

@@ -1,10 +1,17 @@
 """The fusers in one table, from `configs/fusion/*.yaml`, and what each trains, counted on networks without weights."""
 
+from typing import TYPE_CHECKING
+
 import configs
 from benchmark.features.shapes import declared
 from docs.generate.markdown import code, head_comment, link_arxiv, sentence, table
+from encoders.spec import Level
+
+if TYPE_CHECKING:
+    from decoders.decoder import Decoder
 
 CLASSES = 10
+FROZEN = configs.load(configs.ROOT / "protocol" / "frozen.yaml")
 COUNTED = {
     "SatDiFuser": "satdifuser",
     "ViT-L (CROMA, DOFA, SatMAE)": "croma_large_optical",
@@ -43,38 +50,39 @@ def _millions(kind: str, options: dict[str, object], encoder: str) -> str:
     """Before a classifier / before UPerNet; `-` where the fuser has nothing to fuse."""
     import torch
 
+    from encoders.errors import UserError
+
+    try:
+        # No memory is taken for weights on this device, and none is drawn.
+        with torch.device("meta"):
+            decoders = [_decoder(kind, _widened(kind, options), encoder, on_masks) for on_masks in (False, True)]
+    except UserError:
+        return "-"
+    counts = (sum(parameter.numel() for parameter in decoder.parameters()) for decoder in decoders)
+    return " / ".join(f"{count / 1e6:.3g}" for count in counts)
+
+
+def _widened(kind: str, options: dict[str, object]) -> dict[str, object]:
+    """A fuser's options at the widths of `frozen`; the warm-up, which trains nothing, is one for both tasks."""
+    if kind in ("none", "mean", "concat"):
+        return options
+    widths = {"projection_dim": FROZEN["fuser_width"], "num_norm_groups": FROZEN["fuser_norm_groups"]}
+    return options | widths | ({"warmup_steps": 1} if "warmup_steps" in options else {})
+
+
+def _decoder(kind: str, options: dict[str, object], encoder: str, on_masks: bool) -> "Decoder":
+    import torch
+
     from decoders.decoder import pooled_decoder, upernet_decoder
     from decoders.fusion import build_fuser
-    from encoders.errors import UserError
-    from encoders.spec import Level
 
     shape = declared()[encoder]
     levels = [
         Level(stride, tuple((f"module{number}", width) for number, width in enumerate(modules)))
         for stride, *modules in shape.levels
     ]
-    frozen = configs.load(configs.ROOT / "protocol" / "frozen.yaml")
-    if kind not in ("none", "mean", "concat"):
-        options = options | {"projection_dim": frozen["fuser_width"], "num_norm_groups": frozen["fuser_norm_groups"]}
-    if isinstance(steps := options.get("warmup_steps"), dict):
-        options = options | {"warmup_steps": steps["classification"]}
-    counts = []
-    with torch.device("meta"):
-        try:
-            for segmentation in (False, True):
-                fuser = build_fuser(kind, levels, [str(view) for view in range(shape.views)], options)
-                decoder = (
-                    upernet_decoder(
-                        fuser,
-                        CLASSES,
-                        channels=frozen["upernet_channels"],
-                        dropout=frozen["upernet_dropout"],
-                        generator=torch.Generator("cpu"),
-                    )
-                    if segmentation
-                    else pooled_decoder(fuser, CLASSES)
-                )
-                counts.append(sum(parameter.numel() for parameter in decoder.parameters()))
-        except UserError:
-            return "-"
-    return " / ".join(f"{count / 1e6:.3g}" for count in counts)
+    fuser = build_fuser(kind, levels, [str(view) for view in range(shape.views)], options)
+    if not on_masks:
+        return pooled_decoder(fuser, CLASSES)
+    channels, dropout = FROZEN["upernet_channels"], FROZEN["upernet_dropout"]
+    return upernet_decoder(fuser, CLASSES, channels=channels, dropout=dropout, generator=torch.Generator("cpu"))

@@ -29,9 +29,10 @@ def bullets(lines: Iterable[str]) -> str:
 
 
 def sentence(text: str) -> str:
-    """A clause as a sentence; names that begin small (m-eurosat, k) stay as they are."""
+    """A clause as a sentence; names that begin small (m-eurosat, k, null) stay as they are."""
     first = text.split(maxsplit=1)[0].rstrip(",:;")
-    begun = text[0].upper() + text[1:] if (first.isalpha() and len(first) > 1) or first == "a" else text
+    is_word = first == "a" or (len(first) > 1 and first.isalpha() and first != "null")
+    begun = text[0].upper() + text[1:] if is_word else text
     return begun if begun.endswith((".", "!", "?")) else f"{begun}."
 
 
