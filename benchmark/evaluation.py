@@ -15,7 +15,7 @@ from benchmark import progress
 from benchmark.data import inputs
 from benchmark.data.ingest import OpenDataset
 from benchmark.data.inputs import InputPlan
-from benchmark.grid.cells import Cell, Resolved, feature_identity, fed_side
+from benchmark.grid.cells import Cell, Resolved, feature_identity, fed_side, rows_kept
 from benchmark.pictures import files
 from benchmark.places import Places
 from benchmark.records import Cost, Record, RecordStore
@@ -65,7 +65,7 @@ def evaluate(group: Sequence[Resolved], places: Places) -> list[UserError | None
     cost = Cost(
         encode_seconds=sum(one.seconds for one in features.values()),
         train_seconds=(time.monotonic() - start) / len(group),
-        images=sum(len(one) for one in features.values()),
+        images=sum(rows_kept(cell, first.plan, _sizes(first)).values()),
         peak_memory_bytes=peak_memory_bytes(device),
         frozen_parameters=sum(parameter.numel() for parameter in encoder.parameters()),
         trained_parameters=0,
@@ -166,17 +166,19 @@ def _features(
     assists: bool = False,
 ) -> "dict[str, SplitFeatures]":
     """Each split's features: embeddings for a probe, means or maps for a decoder, these in the tier budgets allow."""
+    from benchmark.features.readings import readings
     from benchmark.features.store import FeatureStore
     from benchmark.features.tiers import choose_tier
 
     cell, plan, splits = resolved.cell, resolved.plan, resolved.data.splits
+    read = readings(cell, plan, len(splits["train"].samples))
     # Flipped copies are for training alone.
     variants = {name: cell.protocol.variants if name == "train" else 1 for name in splits}
     tier: Tier = cell.reads
     if tier == "maps":
         tier = choose_tier(
             shapes,
-            {name: len(split.samples) * variants[name] for name, split in splits.items()},
+            rows_kept(cell, plan, _sizes(resolved)),
             int(cell.settings.disk_budget_gb * 1e9),
             int(cell.settings.memory_budget_gb * 1e9),
             cell.settings.feature_tier,
@@ -191,11 +193,16 @@ def _features(
             identity=feature_identity(resolved.runs[0], plan, cell.protocol.feature_dtype, name),
             dtype=cell.protocol.feature_dtype,
             batch_size=cell.settings.batch_size,
-            tier=tier,
+            tier="none" if read[name].fresh else tier,
             variants=variants[name],
+            reading=read[name],
         )
         for name, split in splits.items()
     }
+
+
+def _sizes(resolved: Resolved) -> dict[str, int]:
+    return {name: len(split.samples) for name, split in resolved.data.splits.items()}
 
 
 def _measure(
@@ -211,13 +218,13 @@ def _measure(
         runs = {(run.fusion, run.seed): run for resolved in group for run in resolved.runs}
         with tracking(places.tracker, places.output) as tracker:
             return train_and_score(
-                cell.probe.name, fusers, encoder, data, cell.protocol, features, device, memory,
+                cell.probe.name, fusers, encoder, data, cell.rules, features, device, memory,
                 report=lambda epoch: tracker.epoch(runs[epoch.member.name, epoch.member.seed], epoch),
             )  # fmt: skip
     from benchmark.training.probing import fit_and_score
 
     fuser = group[0].runs[0].fuser
-    return {cell.fusion.name: {0: fit_and_score(cell.probe.name, fuser, data, cell.protocol, features)}}
+    return {cell.fusion.name: {0: fit_and_score(cell.probe.name, fuser, data, cell.rules, features)}}
 
 
 def pick_device(choice: str) -> str:

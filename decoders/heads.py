@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from decoders.layers import resize
+from decoders.layers import BatchNorm, ChannelDropout, resize
 
 
 class PooledClassifier(nn.Module):
@@ -30,6 +30,27 @@ class PooledClassifier(nn.Module):
         joined = torch.stack(pooled).sum(0) if self.add else torch.cat(pooled, dim=1)
         logits: Tensor = self.decoder_head["2"](joined)
         return logits
+
+
+class FCN(nn.Module):
+    """One 3x3 convolution, batch norm and ReLU, dropout, a 1x1 convolution: mmsegmentation's FCNHead of one layer.
+
+    It takes the third of the maps, or the last of fewer.
+    """
+
+    def __init__(
+        self, widths: Sequence[int], num_classes: int, *, channels: int, dropout: float, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.map_index = min(2, len(widths) - 1)
+        convolution = nn.Conv2d(widths[self.map_index], channels, 3, padding=1, bias=False)
+        self.convs = nn.Sequential(convolution, BatchNorm(channels), nn.ReLU())
+        self.dropout = ChannelDropout(dropout, generator)
+        self.conv_seg = nn.Conv2d(channels, num_classes, 1)
+
+    def forward(self, maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        """Logits (B, classes, *size)."""
+        return resize(self.conv_seg(self.dropout(self.convs(maps[self.map_index]))), size)
 
 
 class LinearSegmentation(nn.Module):

@@ -1,7 +1,7 @@
 """The k-nearest-neighbour probe: no training at all, the votes of the most similar train images."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -9,14 +9,21 @@ from decoders.probe import Array, FittedProbe, Metric, Scorer, check_train_label
 
 
 class KNNProbe:
-    """Unweighted vote of the k train images of highest cosine similarity, embeddings taken as they are.
+    """Unweighted vote of the k nearest train images, by cosine or Euclidean distance, embeddings taken as they are.
 
     k is picked on validation, the smallest where several tie. Scores are the share of the neighbours that are
     of a class (single label) or have a label (multi-label); a tied vote goes to the lowest class, as argmax
     takes it. Which of several equally distant images counts is scikit-learn's choice, the same every time.
     """
 
-    def __init__(self, class_names: Sequence[str], multilabel: bool, grid: Sequence[int]) -> None:
+    def __init__(
+        self,
+        class_names: Sequence[str],
+        multilabel: bool,
+        grid: Sequence[int],
+        distance: Literal["cosine", "euclidean"] = "cosine",
+    ) -> None:
+        self.distance = distance
         self.class_names = tuple(class_names)
         self.multilabel = multilabel
         self.grid = tuple(sorted(grid))
@@ -25,7 +32,7 @@ class KNNProbe:
         """Index train, choose k on validation; see `Probe.fit`."""
         check_train_labels(y, self.class_names, self.multilabel)
         candidates = [k for k in self.grid if k <= len(x)] or [len(x)]
-        index = _index(x)
+        index = _index(x, self.distance)
         votes = self._votes(y)
         neighbours = _neighbours(index, val_x, candidates[-1])
         values = [float(metric(_share(votes, neighbours, k), val_y)) for k in candidates]
@@ -43,7 +50,7 @@ class KNNProbe:
     def fit_replicate(self, x: Array, y: Array, rows: Array, chosen: dict[str, float]) -> Scorer:
         """Vote with a bootstrap of train: an image drawn n times votes n times; see `Probe.fit_replicate`."""
         k = int(chosen["k"])
-        index, votes = _index(x[rows]), self._votes(y[rows])
+        index, votes = _index(x[rows], self.distance), self._votes(y[rows])
         return lambda queries: _share(votes, _neighbours(index, queries, k), k)
 
     def _votes(self, y: Array) -> Array:
@@ -54,10 +61,10 @@ class KNNProbe:
         return one_hot
 
 
-def _index(x: Array) -> Any:
+def _index(x: Array, distance: str) -> Any:
     from sklearn.neighbors import NearestNeighbors
 
-    return NearestNeighbors(algorithm="brute", metric="cosine").fit(np.asarray(x, dtype=np.float64))
+    return NearestNeighbors(algorithm="brute", metric=distance).fit(np.asarray(x, dtype=np.float64))
 
 
 def _neighbours(index: Any, queries: Array, k: int) -> Array:

@@ -21,9 +21,9 @@ MAX_ITER = 1000
 class LinearProbe:
     """Logistic regression by L-BFGS: multinomial; for multi-label one binary problem a class.
 
-    Features are standardised by train mean and deviation. C runs from small to large, each fit starting at
-    the one before; the best validation metric wins, the smallest C where several tie. Where a weak penalty
-    separates the train split, the path stands still within the tolerance, so such ties are common.
+    Features are standardised by train mean and deviation, unless asked not to be. C runs from small to large, each
+    fit starting at the one before; the best validation metric wins, the smallest C where several tie. Where a weak
+    penalty separates the train split, the path stands still within the tolerance, so such ties are common.
     Probabilities are softmax (single label) or sigmoid (multi-label); a class absent from train scores 0, a
     label that every train image has scores 1.
     """
@@ -34,7 +34,16 @@ class LinearProbe:
         multilabel: bool,
         grid: Sequence[float],
         max_iter: int = MAX_ITER,
+        standardised: bool = True,
+        refit: bool = False,
     ) -> None:
+        """
+        Args:
+            grid: values of C.
+            standardised: whether features are scaled to mean 0 and deviation 1 over train.
+            refit: whether what is reported is fitted once more, on train and validation together, at the chosen C.
+        """
+        self.standardised, self.refit = standardised, refit
         self.class_names = tuple(class_names)
         self.multilabel = multilabel
         self.grid = tuple(sorted(grid))
@@ -43,7 +52,7 @@ class LinearProbe:
     def fit(self, x: Array, y: Array, val_x: Array, val_y: Array, metric: Metric) -> FittedProbe:
         """Fit on train along the path of C, choose on validation; see `Probe.fit`."""
         check_train_labels(y, self.class_names, self.multilabel)
-        space, train = _Space.of(x)
+        space, train = _Space.of(x, standardised=self.standardised)
         validation = space.coordinates(val_x)
         path = _Path(train, y, len(self.class_names), self.multilabel, self.max_iter)
         best: tuple[float, float, _Weights] | None = None
@@ -57,8 +66,12 @@ class LinearProbe:
                 unfinished.append(c)
         assert best is not None
         value, c, weights = best
+        scorer = _scorer(space, weights)
+        if self.refit:
+            both = np.concatenate([x, val_x]), np.concatenate([y, val_y])
+            scorer = self.fit_replicate(*both, np.arange(len(both[0])), {"C": c})
         return FittedProbe(
-            scorer=_scorer(space, weights),
+            scorer=scorer,
             chosen={"C": c},
             validation=value,
             trained_parameters=weights.rows_fitted * (x.shape[1] + 1),
@@ -72,7 +85,7 @@ class LinearProbe:
         caught one class alone gives that class probability 1.
         """
         distinct, times = np.unique(np.asarray(rows), return_counts=True)
-        space, train = _Space.of(x[distinct], times)
+        space, train = _Space.of(x[distinct], times, self.standardised)
         path = _Path(train, y[distinct], len(self.class_names), self.multilabel, self.max_iter, times)
         return _scorer(space, path.fit(chosen["C"]))
 
@@ -113,7 +126,7 @@ class _Weights:
 
 @dataclass(frozen=True)
 class _Space:
-    """Standardised embeddings, in coordinates of the train rows' span where D > N.
+    """Embeddings, standardised or not, in coordinates of the train rows' span where D > N.
 
     The minimiser of an L2-regularised loss of X w lies in the span of the rows of X (w's part outside it
     costs and does nothing). So with X^T = Q R, Q (D, N) orthonormal, w = Q a gives X w = R^T a and |w| = |a|:
@@ -124,12 +137,12 @@ class _Space:
     basis: Array | None
 
     @classmethod
-    def of(cls, x: Array, weights: Array | None = None) -> tuple["_Space", Array]:
+    def of(cls, x: Array, weights: Array | None = None, standardised: bool = True) -> tuple["_Space", Array]:
         """The space of train rows x (N, D), and their coordinates (N, min(N, D)) float64."""
         from sklearn.preprocessing import StandardScaler
 
         x = np.asarray(x, dtype=np.float64)
-        scaler = StandardScaler().fit(x, sample_weight=weights)
+        scaler = StandardScaler(with_mean=standardised, with_std=standardised).fit(x, sample_weight=weights)
         z = scaler.transform(x)
         if z.shape[1] <= z.shape[0]:
             return cls(scaler, None), z

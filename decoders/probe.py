@@ -1,7 +1,7 @@
 """What every probe on embeddings gives back, and the checks they share.
 
 A probe is fitted on the train split, chooses its one hyper-parameter on the validation split by a metric that
-is passed in, and never sees either again: nothing is refitted on validation.
+is passed in, and is then done with both, unless a protocol has it fitted once more on the two together.
 """
 
 from collections.abc import Callable, Sequence

@@ -113,6 +113,12 @@ class InputPlan:
         """Whether any channel is scaled by the dataset's own train statistics."""
         return any(_needs_statistics(channel.rule.steps) for channel in self.channels)
 
+    @property
+    def looks(self) -> int:
+        """How often an encoder looks at an image: once, or at as few windows as cover it."""
+        height, width = self.dataset.image_size
+        return -(-height // self.side) * -(-width // self.side) if self.windows else 1
+
     def describe(self) -> tuple[str, ...]:
         """One line a channel, for a run's key."""
         told = "" if self.antialias else " | resized without antialiasing"

@@ -1,6 +1,6 @@
 """The frozen part of a run: rows of a split, by batches, through transform and encoder to rounded features."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from benchmark.data.ingest import Split
 from benchmark.data.inputs import InputTransform
 from benchmark.features.arrays import SHARD
+from benchmark.features.views import WHOLE, Reading
 from benchmark.memory import Portions, ran_out
 from benchmark.transfer import pinned, send
 from encoders.base import Encoder, Features
@@ -47,6 +48,7 @@ class FrozenPart:
 
     Attributes:
         portions: how much of a batch memory holds at once.
+        reading: how rows are made where they are no mirrors, and what of their features is read.
     """
 
     encoder: Encoder
@@ -56,6 +58,7 @@ class FrozenPart:
     batch_size: int
     variants: int
     portions: Portions
+    reading: Reading = WHOLE
 
     def __len__(self) -> int:
         return len(self.split.samples) * self.variants
@@ -90,11 +93,15 @@ class FrozenPart:
     def stem(self, batch: Batch) -> Tensor:
         """The stems of a batch of native images, float32 on the encoder's device; values are scaled there too."""
         native = torch.from_numpy(self._native(batch.rows)) if batch.values is None else batch.values[0]
-        return self.encoder.stem(self.transform(send(native, self.encoder.device)))
+        sent, view = send(native, self.encoder.device), self.reading.view
+        fed = self.transform(sent) if view is None else view.images(self.transform, sent, batch.rows)
+        return self.encoder.stem(fed)
 
     def _native(self, rows: np.ndarray) -> np.ndarray:
         """Images as they are stored, flipped as their rows say."""
         native = np.asarray(self.split.images[rows // self.variants])
+        if self.reading.view is not None:
+            return native  # the view makes rows of them once their values are scaled
         for variant in range(1, self.variants):
             here = rows % self.variants == variant
             native[here] = flip(native[here], variant)
@@ -114,6 +121,17 @@ class FrozenPart:
             f"for {self.dtype}; use protocol.feature_dtype=float32",
         )
         return Features(maps, embedding)
+
+    def given(self, features: Features) -> tuple[Tensor, ...]:
+        """What of rounded features is read: maps, or (B, views, C_l, 1, 1) float32 means and (B, 1, D, 1, 1) after."""
+        if not self.reading.means:
+            return features.maps
+        return self.means_of([one.float().mean((3, 4)) for one in features.maps], lambda: features.embedding)
+
+    def means_of(self, means: Sequence[Tensor], embedding: Callable[[], Tensor]) -> tuple[Tensor, ...]:
+        """Means (B, views, C_l) a level and embeddings (B, D), where they are asked for, as `given` says."""
+        found = (*means, embedding().float()[:, None]) if self.reading.embedding else tuple(means)
+        return tuple(one[..., None, None] for one in found)
 
     def batches(self, rows: slice) -> Iterator[np.ndarray]:
         """The batches in which the rows of a shard are encoded."""

@@ -24,6 +24,7 @@ from benchmark.features.company import Gathering
 from benchmark.features.extraction import Extraction
 from benchmark.features.frozen_part import Batch, FrozenPart, flip
 from benchmark.features.tiers import TIERS, VARIANTS, Shapes, Tier, measure
+from benchmark.features.views import WHOLE, Reading, Windows, regrid
 from benchmark.memory import Portions
 from benchmark.transfer import send
 from encoders.base import Encoder
@@ -37,7 +38,8 @@ class SplitFeatures:
 
     Attributes:
         tier: where `read` takes the maps from.
-        variants: stored copies of an image.
+        variants: stored copies of an image, or forms of a view.
+        fresh: whether form n of an image is what epoch n makes of it; windows: else, what rows are of.
         embedding: (rows, D) in the protocol's feature dtype, memory-mapped; None in tiers `stem` and `none`.
         pooled: (rows, views, channels of all levels) float32, each module's spatial mean; None in other tiers.
         seconds: spent extracting what is stored, whenever that was.
@@ -46,6 +48,8 @@ class SplitFeatures:
 
     def __init__(self, tier: Tier, frozen: FrozenPart, stored: FeatureArrays | None) -> None:
         self.tier, self.variants, self._frozen = tier, frozen.variants, frozen
+        self.fresh = frozen.reading.fresh
+        self.windows = frozen.reading.view if isinstance(frozen.reading.view, Windows) else None
         self._arrays = stored.arrays if stored else {}
         self.embedding, self.pooled = self._arrays.get("embedding"), self._arrays.get("pooled")
         self.seconds = float(stored.seconds().sum()) if stored else 0.0
@@ -63,10 +67,14 @@ class SplitFeatures:
     def labels(self, rows: np.ndarray) -> np.ndarray:
         """The labels of rows, as `Split.labels`; masks are flipped with their images."""
         found = np.asarray(self._frozen.split.labels[rows // self.variants])
+        reading = self._frozen.reading
         if self._frozen.split.dataset.task == "segmentation":
+            if reading.view is not None:
+                return reading.view.masks(found, rows)
             for variant in range(1, self.variants):
                 here = rows % self.variants == variant
                 found[here] = flip(found[here], variant)
+            found = found if reading.grid is None else regrid(found, reading.grid)
         return found
 
     def read(self, rows: np.ndarray) -> tuple[Tensor, ...]:
@@ -108,14 +116,18 @@ class SplitFeatures:
             values = tuple(map(torch.from_numpy, self._stored(batch.rows))) if batch.values is None else batch.values
             if self.tier == "maps":
                 return values
-            means = values[0][..., None, None]
-            return means.split([level.channels for level in self._frozen.encoder.levels], dim=2)
+            means = values[0].split([level.channels for level in self._frozen.encoder.levels], dim=2)
+            return self._frozen.means_of(means, lambda: values[1])
         on_cpu = self._frozen.encoder.device.type == "cpu"
-        return self._gather(batch.rows) if on_cpu else self._encoded(batch)
+        return self._gather(batch.rows) if on_cpu and not self.fresh else self._encoded(batch)
 
     def _stored(self, rows: np.ndarray) -> list[np.ndarray]:
-        levels = [f"level{i}" for i in range(len(self._arrays) - 1)]
-        return [self._arrays[name][rows] for name in (levels if self.tier == "maps" else [self.tier])]
+        names: list[str] = [self.tier]
+        if self.tier == "maps":
+            names = [f"level{i}" for i in range(len(self._arrays) - 1)]
+        elif self._frozen.reading.embedding:
+            names = ["pooled", "embedding"]
+        return [self._arrays[name][rows] for name in names]
 
     def _encode(self, rows: np.ndarray) -> tuple[Tensor, ...]:
         return self._encoded(Batch(rows, None))
@@ -135,7 +147,7 @@ class SplitFeatures:
         else:
             (stored,) = batch.values or map(torch.from_numpy, self._stored(batch.rows))
             stem = send(stored, frozen.encoder.device)
-        return frozen.rounded(frozen.encoder.body(stem)).maps
+        return frozen.given(frozen.rounded(frozen.encoder.body(stem)))
 
 
 class FeatureStore:
@@ -163,6 +175,7 @@ class FeatureStore:
         batch_size: int,
         tier: Tier,
         variants: int = 1,
+        reading: Reading = WHOLE,
     ) -> SplitFeatures:
         """The features of a split, encoding only what isn't there yet.
 
@@ -170,7 +183,8 @@ class FeatureStore:
             identity: everything that determines the features but tier and variants; their key, kept beside them.
             dtype: `float16` or `float32`.
             batch_size: images encoded at once, cut at shards.
-            variants: 1, 2 (left-right mirror) or 4 (top-bottom and both too) rows an image.
+            variants: 1, 2 (left-right mirror) or 4 (top-bottom and both too) rows an image, without a view.
+            reading: a view instead, one whose rows can't be kept in tier `none`; and what is read.
 
         Raises:
             UserError: no such tier or number of variants, no space, damage, a feature too large for `dtype`, or
@@ -178,9 +192,13 @@ class FeatureStore:
         """
         if tier not in TIERS:
             raise UserError(f"no feature tier '{tier}'; {nearest(tier, TIERS)}")
+        if reading.fresh and tier != "none":
+            raise ValueError(f"{split.name}: what is drawn anew each epoch is kept in no tier, {tier} was asked for")
         if variants not in VARIANTS:
             raise UserError(f"variants is {variants}; choose from {', '.join(map(str, VARIANTS))}")
-        frozen = FrozenPart(encoder, transform, split, np.dtype(dtype), batch_size, variants, self._portions)
+        variants = variants if reading.view is None else reading.view.variants
+        kind = np.dtype(dtype)
+        frozen = FrozenPart(encoder, transform, split, kind, batch_size, variants, self._portions, reading)
         if tier == "none":
             return SplitFeatures(tier, frozen, None)
         identity = arrays.stored_identity(identity, tier, variants)

@@ -5,7 +5,7 @@ Nothing here imports a deep-learning framework, so a cell whose records exist is
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -263,6 +263,20 @@ def fed_side(spec: InputSpec, dataset: Dataset, rules: Protocol) -> int:
     if asked == "pretraining":
         return spec.side(native)
     return replace(spec, image_size=asked).side(native)
+
+
+def is_fresh(cell: Cell, plan: InputPlan) -> bool:
+    """Whether training images are changed anew each epoch, so that their features can't be kept.
+
+    What a probe is fitted on is seen once: it has the images as they are.
+    """
+    return cell.is_trained and bool(cell.rules.fresh or plan.windows)
+
+
+def rows_kept(cell: Cell, plan: InputPlan, images: Mapping[str, int]) -> dict[str, int]:
+    """Rows of features that are kept, by split, of so many images: windows each, copies, or none of what is fresh."""
+    train = 0 if is_fresh(cell, plan) else cell.protocol.variants
+    return {split: count * (train if split == "train" else plan.looks) for split, count in images.items()}
 
 
 def check_fusion(cell: Cell) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from benchmark.features import arrays
 from benchmark.features.shapes import shapes
 from benchmark.features.tiers import Tier
-from benchmark.grid.cells import feature_identity
+from benchmark.grid.cells import feature_identity, rows_kept
 from benchmark.grid.planning import Planned, Planner
 from benchmark.grid.rates import Rates, tier_of
 from benchmark.provenance import cpu_name
@@ -59,15 +59,15 @@ class Estimator:
         sizes = self._planner.sizes(cell) if fed else None
         if fed is None or sizes is None:
             return Estimate()
-        variants = {split: cell.protocol.variants if split == "train" else 1 for split in sizes}
-        rows = {split: count * variants[split] for split, count in sizes.items()}
+        rows = rows_kept(cell, fed, sizes)
         tier = tier_of(cell, fed.side, len(fed.channels), sum(rows.values()))
         if tier is None:
             return Estimate()
         train = self._rates.train_seconds(cell, fed.side, tier, sizes["train"])
         if self._is_brought(planned, tier):
             return Estimate(tier, 0, 0.0, train)
-        done = {split: self._done(planned, tier, split, variants[split]) for split in sizes}
+        copies = {split: rows[split] // max(1, count) for split, count in sizes.items()}
+        done = {split: self._done(planned, tier, split, copies[split]) for split in sizes if rows[split]}
         known = shapes(cell.card, fed.side, len(fed.channels))
         row_bytes = known.row_bytes(tier, cell.protocol.feature_dtype) if known else 0 if tier == "none" else None
         missing = sum(rows[split] for split, images in done.items() if images is None)

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from benchmark import progress
-from benchmark.data.ingest import OpenDataset
+from benchmark.data.ingest import OpenDataset, Split
 from benchmark.features.store import SplitFeatures
+from benchmark.features.views import WholeImages, Windows
 from benchmark.memory import BYTES_A_PARAMETER, Portions, packed
 from benchmark.pictures import examples
 from benchmark.pictures.interpretation import Watched
@@ -21,8 +22,10 @@ from benchmark.training import loop
 from benchmark.training.bank import Epoch, Member, Trained
 from benchmark.training.prediction import Prediction, Task, headline
 from benchmark.training.selection import select
-from decoders.decoder import Decoder, linear_decoder, pooled_decoder, upernet_decoder
+from decoders.batchnorm_linear import CANDIDATES, BatchNormLinear
+from decoders.decoder import Decoder, layers_decoder, linear_decoder, pooled_decoder, upernet_decoder
 from decoders.fusion import build_fuser
+from decoders.layer_heads import SEGMENTATION_HEADS
 from encoders.base import Encoder
 from encoders.errors import UserError
 
@@ -43,7 +46,7 @@ def train_and_score(
     """Train the decoders of several fusers on one stream of a frozen encoder's features.
 
     Args:
-        head: `linear` or `upernet`.
+        head: name of a probe that is trained by gradient.
         fusers: kind and options of each (`Run.fuser`), by the row's name for it.
         features: of every split, with maps.
         memory_bytes: that decoders in training may take; a bank of more is trained in several passes. A pass that
@@ -53,27 +56,30 @@ def train_and_score(
         By name, what each seed of the chosen learning rate measured on test, or why nothing could be: the
         fuser doesn't fit the encoder, or no learning rate trained every seed.
     """
-    task = _task(data, protocol)
+    task = _task(data, protocol, features["test"].windows)
+    candidates = CANDIDATES if head == "bn_linear" else ("",)
     builds: dict[str, Callable[[torch.Generator], Decoder]] = {}
     found: dict[str, dict[int, Measured] | UserError] = {}
     sizes = {}
     for name, fuser in fusers.items():
         build = functools.partial(_decoder, head, fuser, encoder, data, protocol)
         try:
-            sizes[name] = _parameters(build)
+            # The widest of its candidates is the last.
+            sizes[name] = _parameters(functools.partial(build, candidate=candidates[-1]))
         except UserError as error:
             found[name] = error
         else:
             builds[name] = build
     title = f"training {' '.join(builds)}"
+    sources = {split: _whole(features[split], data.splits[split]) for split in features}
     train = functools.partial(
-        loop.train, task=task, source=features["train"], val_source=features["valid"], protocol=protocol,
+        loop.train, task=task, source=sources["train"], val_source=sources["valid"], protocol=protocol,
         device=device, progress=lambda epochs, total: progress.track(epochs, f"{title}, epochs", total, stage="train"),
-        report=report,
+        report=report, fresh=features["train"].fresh, test_images=len(sources["test"]),
     )  # fmt: skip
     trained: list[Trained] = []
     portions = Portions()
-    for bank in _passes(loop.members(builds, protocol), sizes, memory_bytes):
+    for bank in _passes(loop.members(builds, protocol, candidates), sizes, memory_bytes):
         for _, part in portions.of(bank, train, f"{title}: decoders"):
             trained += part
     selection = select(trained)
@@ -82,22 +88,32 @@ def train_and_score(
     for name, choice in selection.choices.items():
         with ExitStack() as stack:
             watched = [stack.enter_context(Watched(one.decoder, shown)) for one in choice.chosen if one.decoder]
-            predictions = selection.score_chosen(
-                choice.chosen, task, features["test"], batch_size=protocol.decoder_batch, device=device
-            )
+            batch = protocol.evaluation_batch or protocol.decoder_batch
+            predictions = selection.score_chosen(choice.chosen, task, sources["test"], batch_size=batch, device=device)
+        measured = [
+            _measured(data, protocol, one, prediction, choice.flags)
+            for one, prediction in zip(choice.chosen, predictions, strict=True)
+        ]
+        # Of windows there is no picture of an image.
+        pictures = [seen.arrays() if task.windows is None else {} for seen in watched]
         found[name] = {
-            one.member.seed: replace(_measured(data, protocol, one, prediction, choice.flags), pictures=seen.arrays())
-            for one, prediction, seen in zip(choice.chosen, predictions, watched, strict=True)
+            one.member.seed: replace(scored, pictures=seen)
+            for one, scored, seen in zip(choice.chosen, measured, pictures, strict=True)
         }
     return found
 
 
-def _task(data: OpenDataset, protocol: Protocol) -> Task:
+def _whole(features: SplitFeatures, split: Split) -> SplitFeatures | WholeImages:
+    """Features as those of whole images, where they are of windows."""
+    return features if features.windows is None else WholeImages(features.windows, features, split.labels)
+
+
+def _task(data: OpenDataset, protocol: Protocol, windows: Windows | None) -> Task:
     dataset = data.dataset
     kind: Kind = "segmentation" if dataset.task == "segmentation" else "single_label"
     kind = "multi_label" if dataset.multilabel else kind
     ignored = dataset.no_data if protocol.no_data == "ignored" else None
-    return Task(kind, dataset.num_classes, headline(kind, dataset.metric, dataset.no_data), ignored)
+    return Task(kind, dataset.num_classes, headline(kind, dataset.metric, dataset.no_data), ignored, windows)
 
 
 def _decoder(
@@ -107,7 +123,11 @@ def _decoder(
     data: OpenDataset,
     protocol: Protocol,
     generator: torch.Generator,
+    candidate: str = "",
 ) -> Decoder:
+    if candidate:
+        width, classes = encoder.embedding_dim, data.dataset.num_classes
+        return BatchNormLinear(encoder.levels, encoder.views, width, candidate, classes)
     kept = {key: value for key, value in options.items() if key != "kind"}
     fuser = build_fuser(str(options["kind"]), encoder.levels, encoder.views, kept)
     classes = data.dataset.num_classes
@@ -115,9 +135,13 @@ def _decoder(
         return pooled_decoder(fuser, classes)
     if head == "linear":
         return linear_decoder(fuser, classes)
-    return upernet_decoder(
-        fuser, classes, channels=protocol.upernet_channels, dropout=protocol.upernet_dropout, generator=generator
-    )
+    if head in SEGMENTATION_HEADS:
+        return layers_decoder(fuser, classes, head, protocol.head_channels)
+    dropout = protocol.upernet_dropout
+    build = functools.partial(upernet_decoder, fuser, classes, channels=protocol.upernet_channels, dropout=dropout)
+    if head == "upernet":
+        return build(generator=generator)
+    return build(generator=generator, auxiliary=(protocol.head_channels, protocol.auxiliary_weight))
 
 
 def _parameters(build: Callable[[torch.Generator], Decoder]) -> int:

@@ -79,7 +79,8 @@ def train(
     evaluation_batch = protocol.evaluation_batch or protocol.decoder_batch
     trainees = [Trainee(member, task, protocol, epochs * steps, device, steps) for member in bank]
     room = Room(device)
-    feed, val_feed = Feed(source, device, room), Feed(val_source, device, room)
+    # What is drawn anew is never asked for twice.
+    feed, val_feed = Feed(source, device, None if fresh else room), Feed(val_source, device, room)
     if protocol.calls_before_training == "validation_and_test":
         batches_before = sum(math.ceil(one / evaluation_batch) for one in (len(val_source), test_images))
         for trainee in trainees:

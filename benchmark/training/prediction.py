@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmark.features.views import Windows
 from benchmark.scoring import counts
 from benchmark.scoring.calibration import calibration_counts
 from benchmark.scoring.counts import Array
@@ -38,12 +39,14 @@ class Task:
         kind: labels are (N,) integers in [0, K), (N, K) of 0 and 1, or (N, H, W) uint8 masks of classes in [0, K).
         headline: the metric validation chooses by; see `headline`.
         ignored: the class left out of the loss, where the protocol says so; None for none.
+        windows: what evaluation sees of an image, where that isn't the whole; training sees one at a time.
     """
 
     kind: Literal["single_label", "multi_label", "segmentation"]
     num_classes: int
     headline: Headline
     ignored: int | None = None
+    windows: Windows | None = None
 
     def check(self, source: FeatureSource, split: str) -> None:
         """Check a split's labels.
@@ -58,7 +61,7 @@ class Task:
         highest = 1 if self.kind == "multi_label" else self.num_classes - 1
         if self.kind == "segmentation" and self.num_classes > 256:
             raise ValueError(f"{self.num_classes} classes do not fit masks of one byte")
-        for rows in batches(np.arange(len(source)), CHECKED_AT_ONCE):
+        for rows in batches(np.arange(0, len(source), source.variants), CHECKED_AT_ONCE):
             labels = source.labels(rows)
             if len(labels) != len(rows) or labels.ndim != expected:
                 raise ValueError(f"{split}: {self.kind} labels {labels.shape} for {len(rows)} images")
@@ -73,6 +76,9 @@ class Task:
 
     def logits(self, decoder: Decoder, maps: tuple[Tensor, ...], labels: Tensor) -> Tensor:
         """A decoder's logits: (B, K), or (B, K, H, W) at the labels' size."""
+        if self.windows is not None and maps[0].ndim == 6:  # as `WholeImages` gives them
+            each = tuple(one.flatten(0, 1) for one in maps)
+            return self.windows.merged(decoder(each, (self.windows.side,) * 2))
         logits: Tensor = decoder(maps, tuple(labels.shape[1:])) if self.kind == "segmentation" else decoder(maps)
         return logits
 

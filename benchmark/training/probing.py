@@ -77,5 +77,11 @@ def _make(name: str, data: OpenDataset, protocol: Protocol) -> "Probe":
     from decoders.linear import LinearProbe
 
     if name == "linear":
-        return LinearProbe(data.class_names, data.dataset.multilabel, protocol.linear_c.numbers())
-    return KNNProbe(data.class_names, data.dataset.multilabel, protocol.knn_k)
+        return LinearProbe(
+            data.class_names,
+            data.dataset.multilabel,
+            protocol.linear_c.numbers(),
+            standardised=protocol.standardised,
+            refit=protocol.refit_on_validation,
+        )
+    return KNNProbe(data.class_names, data.dataset.multilabel, protocol.knn_k, protocol.knn_distance)
