@@ -13,6 +13,8 @@ from reports.sheet import MISSING, Ink, Sheet, aggregate, shown
 from reports.table import NOT_RANKED, Row, Table, letter
 from reports.tables import tables
 
+_MOST_ROWS = 20
+"""Of a section: more is no table to be read in a terminal."""
 _PIPED_WIDTH = 200
 """Characters a line where there is no terminal to ask: a log should not be folded at 80."""
 
@@ -94,11 +96,13 @@ def _leaderboard(table: Table) -> RichTable:
         if section != "models":
             grid.add_section()
             grid.add_row(Text(section, style="italic"))
-        for row in rows:
+        for row in rows[:_MOST_ROWS]:
             labels = [_title(row), Text(row.fusion)] if table.has_fusion else [_title(row)]
             totals = [aggregate(row, name) for name in shown(table)]
             cells = [_cell(row, name) for name in table.columns]
             grid.add_row(*labels, *cells, *(Text(one.text + one.notes) for one in totals))
+        if len(rows) > _MOST_ROWS:
+            grid.add_row(Text(f"and {len(rows) - _MOST_ROWS} more, in leaderboard.md", style="dim"))
     return grid
 
 
