@@ -174,7 +174,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error}); download it again") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds no JSON object; download it again")
@@ -202,7 +202,7 @@ def load_tensors(path: Path, *, part: str = "", plain: Sequence[type] = ()) -> "
         if path.suffix == ".safetensors":
             content = load_file(path, device="cpu")
         else:
-            _look_ahead(path)
+            look_ahead(path)
             with torch.serialization.safe_globals(list(plain)):
                 content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
@@ -223,7 +223,7 @@ def load_tensors(path: Path, *, part: str = "", plain: Sequence[type] = ()) -> "
     return {name.removeprefix(f"{part}/") if part else name: tensor for name, tensor in flat.items()}
 
 
-def _look_ahead(path: Path) -> None:
+def look_ahead(path: Path) -> None:
     """Follow what a file of torch's would have its reader do, before it does any of it.
 
     Raises:
