@@ -134,9 +134,11 @@ def _preview(options: argparse.Namespace) -> int:
 
 def _profile(options: argparse.Namespace) -> int:
     from benchmark.commands import profile
-    from reports.console import print_table
+    from reports.console import print_found
 
-    print_table(*profile.reading(options.dataset, _places(options), options.samples))
+    for table in profile.profile(options, _places(options)):
+        print_found(table.title, table.header, table.rows)
+        print(table.text, end="")
     return 0
 
 
