@@ -29,7 +29,9 @@ PLACES: dict[str, Callable[[], str]] = {
 MARK = re.compile(r"<!-- generated: ([\w ]+) -->")
 FROM_THE_ROOT = {
     "index.md": "README.md",
-    "changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md", "security.md": "SECURITY.md",
+    "changelog.md": "CHANGELOG.md",
+    "contributing.md": "CONTRIBUTING.md",
+    "security.md": "SECURITY.md",
 }
 """Pages that are files of the repository's root, as far as it has them."""
 ANNOUNCED = ("experiments.md", "library.md", "pangaea.md", "performance.md", "protocols.md", "security.md")
