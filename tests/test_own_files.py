@@ -163,7 +163,7 @@ ROWS = "".join(f"s{n:02},{('crop', 'town')[n % 2]},{('train', 'valid', 'test')[n
         ("name,split\n" + ROWS.replace("crop,", "").replace("town,", ""), "t.csv: has no column 'label'; add it"),
         ("name,label,label\n" + ROWS, "t.csv: has the column 'label' twice"),
         ("name,label,split\n" + ROWS + "s00,crop,train\n", "t.csv, line 11: names 's00' again, as line 2 does"),
-        ("name,label,split\n" + ROWS + "s10,crop\n", "t.csv, line 11: has 2 values, the first line names 3 columns"),
+        ("name,label,split\n" + ROWS + "s10,crop\n", "t.csv, line 11: has 2 values, there are 3 columns"),
         ("name,label,split\n" + ROWS + "s99,crop,train\n", "t.csv, line 11: 's99' has no image (1 such rows)"),
         ("name,label,split\n" + ROWS + "s10,corp,train\n", "t.csv, line 11: its label 'corp' is no class of mine; did you mean crop?"),
         ("name,label,split\n" + ROWS + "s10,2,train\n", "t.csv, line 11: its label '2' is no class of mine"),
