@@ -87,22 +87,22 @@ def test_satdifusers_operations_are_those_counted_from_the_official_code(
 )
 def test_the_file_says_what_is_counted_now(name: str, side: int) -> None:
     card = encoders.card(name)
-    lines = {size: one for size, one in table._file().frozen[name].items() if size.startswith(f"{side}x")}
+    lines = {size: one for size, one in table.written().encoders[name].items() if size.startswith(f"{side}x")}
     size, known = next(iter(lines.items()))
     bands = encoders.inputs_of(card).usual_bands()
     bands = bands if f"{side}x{len(bands)}" == size else RGB
     now = counting.frozen(card, bands, side)
-    for one, (convolutions, products) in ((now.stem, known.stem), (now.body, known.body)):
-        assert (one.convolutions, one.products) == pytest.approx((convolutions, products), rel=1e-4)
+    for one, said in ((now.stem, known.stem), (now.body, known.body)):
+        assert (one.convolutions, one.products) == pytest.approx((said.convolutions, said.products), rel=1e-4)
 
 
 def test_the_file_has_whatever_the_experiments_ask_for() -> None:
     wanted = needed.asked([cell for name in experiments.names() for cell in cells_of(name)])
-    known = table._file()
-    assert {(name, size) for name, sizes in known.frozen.items() for size in sizes} == set(wanted.encoders)
-    assert set(known.trained) <= set(wanted.decoders)
+    known = table.written()
+    assert {(name, size) for name, sizes in known.encoders.items() for size in sizes} == set(wanted.encoders)
+    assert set(known.decoders) <= set(wanted.decoders)
     # Fusers with nothing to fuse are asked for and have no operations.
-    for key in set(wanted.decoders) - set(known.trained):
+    for key in set(wanted.decoders) - set(known.decoders):
         with pytest.raises(UserError):
             counting.trained(wanted.decoders[key])
 
