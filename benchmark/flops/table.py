@@ -201,13 +201,13 @@ HEADER = """\
 
 def page(counts: Counts) -> str:
     """`configs/flops.yaml`."""
-    lines = [HEADER, "frozen:\n"]
+    lines = [HEADER, "frozen:\n" if counts.encoders else "frozen: {}\n"]
     for name, by_size in counts.encoders.items():
         lines.append(f"  {name}:\n")
         for size, one in by_size.items():
             stem = f"stem: {_pair(one.stem)}, " if one.stem.gflops else ""
             lines.append(f"    {size}: {{{stem}body: {_pair(one.body)}}}\n")
-    lines.append("trained:\n")
+    lines.append("trained:\n" if counts.decoders else "trained: {}\n")
     for key, both in counts.decoders.items():
         lines.append(f'  "{key}":\n')
         lines += [f"    - {_decoder(one)}\n" for one in both]
