@@ -187,7 +187,7 @@ def cases() -> Iterator[Case]:
     yield Case("none named", argv(""), ("croma_tiny",), None, (DATASET,))
 
 
-@pytest.mark.parametrize("case", cases(), ids=str)
+@pytest.mark.parametrize("case", list(cases()), ids=str)
 def test_weights_that_cannot_be_are_one_line(case: Case, refuses: Callable[[Case], Ended], place: Place) -> None:
     refuses(case)
     assert not (place.work / CANARY).exists()

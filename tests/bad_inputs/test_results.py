@@ -151,7 +151,7 @@ def cases() -> Iterator[Case]:
     yield Case("report: one run with two results", both, (NAME, "rerun"), another_result)
 
 
-@pytest.mark.parametrize("case", cases(), ids=str)
+@pytest.mark.parametrize("case", list(cases()), ids=str)
 def test_a_record_that_cannot_be_is_one_line(case: Case, refuses: Callable[[Case], Ended], place: Place) -> None:
     refuses(case)
     assert not (place.work / CANARY).exists()
