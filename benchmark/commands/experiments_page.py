@@ -1,9 +1,10 @@
-"""`docs/experiments.md`, and the hours in `configs/experiment/`, both from what a dry run counts.
+"""`docs/experiments.md` from `configs/experiment/`; with `--hours` also the hours in these files, as a dry run counts.
 
-`python -m benchmark.commands.experiments_page > docs/experiments.md` writes both; `configs/flops.yaml` comes first.
+`python -m benchmark.commands.experiments_page > docs/experiments.md`; before `--hours` comes `configs/flops.yaml`.
 """
 
 import re
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from benchmark.request import asked, experiments
 from benchmark.request.experiments import FOLDER, Experiment, Grid
 
 DEVICE = "h200"
-HOURS = re.compile(r"^h200_hours: .*$", re.MULTILINE)
+HOURS = re.compile(r"^h200_hours: .*\n", re.MULTILINE)
+QUESTION = re.compile(r"^question: .*\n", re.MULTILINE)
 HEAD = """\
 # Experiments
 
@@ -24,6 +26,9 @@ An experiment is a few grids that answer one question: rows on datasets, at name
 runs as one sweep, so that features are shared, what is done is skipped, and every executor can take it:
 
     uv run evaluate.py list experiments
+    uv run evaluate.py --experiment fusion_ablation --dry-run
+
+<!-- long -->
     uv run evaluate.py --experiment fusion_ablation --dry-run --on h200
 
 <!-- not run: needs released weights -->
@@ -89,34 +94,30 @@ def page() -> str:
 
 
 def with_hours(name: str) -> str:
-    """An experiment's file, with the hours that are counted now."""
-    text = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
-    return HOURS.sub(f"h200_hours: {told(predicted(name).hours)}", text)
+    """An experiment's file, with the hours that are counted now behind its question."""
+    text = HOURS.sub("", (FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    return QUESTION.sub(lambda found: f"{found[0]}h200_hours: {told(predicted(name).hours)}\n", text)
 
 
 def _section(name: str) -> str:
-    one, counted = experiments.load(name), predicted(name)
-    stages = ", ".join(f"{stage} {told(hours)}" for stage, hours in counted.stages().items() if hours)
-    row, hours = next(iter(counted.rows().items()))
-    return "\n".join(
-        [
-            f"## {one.title}",
-            "",
-            "<!-- not run: needs released weights -->",
-            f"    uv run evaluate.py --experiment {name}",
-            "",
-            f"{one.question}",
-            "",
-            f"About {told(counted.hours)} GPU-hours on one {counted.device.title} ({stages}), counted at "
-            f"{100 * counted.device.utilisation:g} % of peak, not measured; most of a row on a dataset: {row}, "
-            f"{told(hours)}.",
-            "",
-            *_grids(one),
-            "",
-            f"**Read**: {one.reading.strip()}",
-            "",
-        ]
-    )
+    one, device = experiments.load(name), devices.load(DEVICE)
+    hours = "GPU-hours: not counted yet; `--dry-run --on h200` counts them."
+    if one.h200_hours is not None:
+        percent = f"{100 * device.utilisation:g} % of peak, not measured"
+        hours = f"About {one.h200_hours:g} GPU-hours on one {device.title}, counted at {percent}."
+    command = f"    uv run evaluate.py --experiment {name}"
+    lines = [
+        f"## {one.title}",
+        "",
+        "<!-- not run: needs released weights -->",
+        command,
+        "",
+        one.question,
+        "",
+        hours,
+        "",
+    ]
+    return "\n".join([*lines, *_grids(one), "", f"**Read**: {one.reading.strip()}", ""])
 
 
 def _grids(one: Experiment) -> list[str]:
@@ -134,6 +135,6 @@ def _grid(one: Experiment, grid: Grid) -> str:
 
 
 if __name__ == "__main__":
-    for each in experiments.names():
+    for each in experiments.names() if "--hours" in sys.argv[1:] else ():
         (FOLDER / f"{each}.yaml").write_text(with_hours(each), encoding="utf-8")
     print(page(), end="")

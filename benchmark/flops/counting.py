@@ -22,6 +22,7 @@ from decoders.fusion import build_fuser
 from decoders.moe import LevelExperts, MixtureOfExperts
 from encoders.bands import Band
 from encoders.base import Level
+from encoders.satdifuser import SatDiFuser
 from encoders.spec import EncoderCard
 
 BATCH = 2
@@ -36,11 +37,25 @@ def frozen(card: EncoderCard, bands: Sequence[Band], side: int) -> Frozen:
     """
     encoder = undrawn(card, bands, side).to("meta")
     image = torch.empty(1, encoder.channels, side, side, device="meta")
+    # Past the public methods, which ask whether pixels are finite.
     with torch.no_grad():
-        # Past the public methods, which ask whether pixels are finite.
-        stem, at_stem = counted(lambda: encoder._stem(image))
+        if isinstance(encoder, SatDiFuser):
+            stem, at_stem = _walked(encoder, image)
+        else:
+            stem, at_stem = counted(lambda: encoder._stem(image))
         _, at_body = counted(lambda: encoder._body(stem))
     return Frozen(at_stem, at_body)
+
+
+def _walked(encoder: SatDiFuser, image: Tensor) -> tuple[Tensor, Operations]:
+    """A stem and its operations: of its moves, which are all alike, one is counted."""
+    latents, at_latents = counted(lambda: encoder.encode(image))
+    stem = latents[:, None].expand(-1, len(encoder.views), -1, -1, -1)
+    moves = 0 if encoder.options.mode == "generation" else len(encoder.steps) - 1
+    if not moves:
+        return stem, at_latents
+    _, at_move = counted(lambda: encoder.predict(latents, encoder.steps[0]))
+    return stem, at_latents + moves * at_move
 
 
 def trained(decoding: Decoding) -> tuple[Trained, Trained]:

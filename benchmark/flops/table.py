@@ -1,7 +1,7 @@
 """Operations of encoders and decoders by what they are: looked up in `configs/flops.yaml`, else counted now.
 
-`python -m benchmark.flops.needed > configs/flops.yaml` writes the file: whatever the experiments need. Looking up
-imports no deep-learning framework; counting what the file lacks does.
+`python -m benchmark.flops.needed` writes the file: whatever the experiments need. Looking up imports no deep-learning
+framework; counting what the file lacks does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -107,6 +107,9 @@ class _Encoder:
     body: Numbers
     stem: Numbers = (0, 0)
 
+    def frozen(self) -> Frozen:
+        return Frozen(Operations(*self.stem), Operations(*self.body))
+
 
 @strict
 @dataclass(frozen=True)
@@ -129,9 +132,27 @@ class _File:
     trained: dict[str, tuple[_Decoder, _Decoder]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Counts:
+    """What is counted.
+
+    Attributes:
+        encoders: by name, with options that differ from its file's, and size (`at`).
+        decoders: by key, without classes, and what each class adds.
+    """
+
+    encoders: dict[str, dict[str, Frozen]]
+    decoders: dict[str, tuple[Trained, Trained]]
+
+
 @cache
-def _file() -> _File:
-    return validate(_File, configs.load(FILE), "configs/flops.yaml")
+def written() -> Counts:
+    """What the file says."""
+    read = validate(_File, configs.load(FILE), "configs/flops.yaml")
+    return Counts(
+        {name: {size: one.frozen() for size, one in sizes.items()} for name, sizes in read.frozen.items()},
+        {key: (base.trained(), each.trained()) for key, (base, each) in read.trained.items()},
+    )
 
 
 def frozen(card: EncoderCard, bands: Sequence[Band], side: int) -> Frozen:
@@ -140,9 +161,9 @@ def frozen(card: EncoderCard, bands: Sequence[Band], side: int) -> Frozen:
     Raises:
         UserError: the encoder can't be built so.
     """
-    line = _file().frozen.get(shapes.named(card), {}).get(at(side, bands))
-    if line is not None:
-        return Frozen(Operations(*line.stem), Operations(*line.body))
+    known = written().encoders.get(shapes.named(card), {}).get(at(side, bands))
+    if known is not None:
+        return known
     from benchmark.flops import counting
 
     return counting.frozen(card, bands, side)
@@ -154,14 +175,12 @@ def trained(decoding: Decoding, classes: int) -> Trained:
     Raises:
         UserError: the fuser has nothing to fuse there.
     """
-    line = _file().trained.get(decoding.key)
-    if line is not None:
-        base, each = line
-        return base.trained().and_classes(classes, each.trained())
-    from benchmark.flops import counting
+    known = written().decoders.get(decoding.key)
+    if known is None:
+        from benchmark.flops import counting
 
-    plain, more = counting.trained(decoding)
-    return plain.and_classes(classes, more)
+        known = counting.trained(decoding)
+    return known[0].and_classes(classes, known[1])
 
 
 def at(side: int, bands: Sequence[Band]) -> str:
@@ -172,24 +191,24 @@ def at(side: int, bands: Sequence[Band]) -> str:
 HEADER = """\
 # uv run evaluate.py --experiment fusion_ablation --dry-run --on h200
 # 10^9 operations an image, convolutions and matrix products apart, a multiplication and an addition counted as two, so
-# that a plan needs no framework. Written by `python -m benchmark.flops.needed > configs/flops.yaml` for whatever the
-# experiments ask for, counted by PyTorch on no data; what is missing is counted when it is asked for.
+# that a plan needs no framework. Written by `python -m benchmark.flops.needed` for whatever the experiments ask for,
+# counted by PyTorch on no data; what is missing is counted when it is asked for.
 # frozen: by encoder (options behind its name that differ from its file's), side in pixels and bands; a stem is kept for
 # every image. trained: a decoder by cells a side and modules of each level, views, fuser and head, without classes, and
 # what each class adds; a step is a training step, dense what it takes more while a mixture of experts warms up.
 """
 
 
-def page(encoders: Mapping[str, Mapping[str, Frozen]], decoders: Mapping[str, tuple[Trained, Trained]]) -> str:
+def page(counts: Counts) -> str:
     """`configs/flops.yaml`."""
-    lines = [HEADER, "frozen:\n"]
-    for name, by_size in encoders.items():
+    lines = [HEADER, "frozen:\n" if counts.encoders else "frozen: {}\n"]
+    for name, by_size in counts.encoders.items():
         lines.append(f"  {name}:\n")
         for size, one in by_size.items():
             stem = f"stem: {_pair(one.stem)}, " if one.stem.gflops else ""
             lines.append(f"    {size}: {{{stem}body: {_pair(one.body)}}}\n")
-    lines.append("trained:\n")
-    for key, both in decoders.items():
+    lines.append("trained:\n" if counts.decoders else "trained: {}\n")
+    for key, both in counts.decoders.items():
         lines.append(f'  "{key}":\n')
         lines += [f"    - {_decoder(one)}\n" for one in both]
     return "".join(lines)
