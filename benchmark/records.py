@@ -376,7 +376,7 @@ def _read_light(path: Path) -> Record:
         plain = from_json(path.read_bytes())
         score, provenance = plain["score"], plain["provenance"]
         if isinstance(score["group_counts"], dict):
-            packed.array(score["group_counts"])
+            packed.check(score["group_counts"])
             score["group_counts"] = []
         # Their form is free: all that can be wrong is that they are something else.
         for owner, name in ((plain, "input_card"), (provenance, "config")):

@@ -12,10 +12,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import PlainSerializer, WrapValidator
 
-from benchmark.scoring.counts import Array
-
 Nested = list[list[list[float]]]
-_WHOLE_NUMBERS = re.compile(r"(-?[0-9]{1,18}( -?[0-9]{1,18})*)?")
+_WHOLE_NUMBERS = re.compile(r"-?[0-9]+(?: -?[0-9]+)*")
 
 
 def pack(counts: Nested) -> object:
@@ -32,35 +30,35 @@ def pack(counts: Nested) -> object:
 
 
 def unpack(packed: dict[str, object]) -> Nested:
-    """The nested lists of what `pack` made.
+    """The nested lists of what `pack` made; raises as `check`."""
+    shape, text = check(packed)
+    nested: Nested = np.fromstring(text, np.int64, sep=" ").astype(np.float64).reshape(shape).tolist()
+    return nested
+
+
+def check(packed: dict[str, object]) -> tuple[list[int], str]:
+    """Shape and text of what `pack` made, in a twentieth of the time that `unpack` takes.
 
     Raises:
         ValueError: the shape and the numbers don't fit, or are none.
     """
-    nested: Nested = array(packed).tolist()
-    return nested
-
-
-def array(packed: dict[str, object]) -> Array:
-    """What `unpack` gives, float64; lists of thousands of numbers take ten times as long. Raises as `unpack`."""
     shape, text = packed.get("shape"), packed.get("whole")
     if packed.keys() != {"shape", "whole"} or not isinstance(shape, list) or not isinstance(text, str):
         raise ValueError("it is no shape with whole numbers")
-    numbers = _numbers(text)
-    if (
-        len(shape) != 3
-        or not all(type(size) is int and size >= 0 for size in shape)
-        or math.prod(shape) != len(numbers)
-    ):
-        raise ValueError(f"{len(numbers)} numbers are not of shape {shape}")
-    return numbers.reshape(shape)
+    count = _count(text)
+    if len(shape) != 3 or not all(type(size) is int and size >= 0 for size in shape) or math.prod(shape) != count:
+        raise ValueError(f"{count} numbers are not of shape {shape}")
+    return shape, text
 
 
-def _numbers(text: str) -> Array:
-    # Seven times faster than converting words, if what it can't read is kept from it.
-    if not _WHOLE_NUMBERS.fullmatch(text):
+def _count(text: str) -> int:
+    """How many numbers a text holds."""
+    # Counts have no sign: then looking for other characters does, many times faster than the expression.
+    spaced = "  " in text or text.strip() != text
+    unsigned = not spaced and not text.encode().translate(None, b"0123456789 ")
+    if text and not unsigned and not _WHOLE_NUMBERS.fullmatch(text):
         raise ValueError("other than whole numbers are in it")
-    return np.fromstring(text, np.int64, sep=" ").astype(np.float64)
+    return text.count(" ") + 1 if text else 0
 
 
 def _read(value: object, check: Callable[[object], Nested]) -> Nested:

@@ -10,8 +10,8 @@ from statistics import fmean
 from typing import Any
 
 from reports import paper
-from reports.figures.panels import Layout, is_leftmost, legend, legend_height, panels
-from reports.figures.style import INK, SMALL, Look, Looks, folded, label, width_of
+from reports.figures.panels import Layout, is_leftmost, legend, legend_height, name_rows, panels
+from reports.figures.style import INK, SMALL, TEXT, Look, Looks, folded, label, width_of
 from reports.table import Cell, Efficiency, Row, Table
 
 CURVES = 8
@@ -45,8 +45,7 @@ def bars(table: Table, looks: Looks) -> Any:
         _draw_bars(ax, [row.cells.get(column) for row in rows], [looks[label(row)] for row in rows])
         ax.set(xlim=(0, 100), ylim=(-0.6, len(rows) - 0.4), xticks=(0, 25, 50, 75, 100))
         ax.set_title(f"{column}\n{paper.metric(table.metrics[column])} (%)", pad=3)
-        ax.set_yticks(range(len(rows)), names) if is_leftmost(number, len(axes)) else ax.set_yticks([])
-        ax.tick_params(axis="y", length=0)
+        name_rows(ax, names if is_leftmost(number, len(axes)) else [], TEXT)
         ax.grid(axis="x")
     return made
 

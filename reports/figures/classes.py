@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from benchmark.scoring.counts import Array, class_counts, iou, ratio
 from reports.figures.details import Details
-from reports.figures.panels import Layout, is_leftmost, legend, legend_height, panels
+from reports.figures.panels import Layout, is_leftmost, legend, legend_height, name_columns, name_rows, panels
 from reports.figures.style import FAINT, INK, PAGE, SHADES, SMALL, Looks, figure, folded, label, width_of
 from reports.table import Row, Table
 
@@ -45,14 +45,13 @@ def confusions(table: Table, column: str, details: Details, classes: list[str]) 
         image = ax.imshow(share, cmap=SHADES, vmin=0, vmax=100, interpolation="nearest", aspect="auto")
         if size <= NUMBERED:
             _numbers(ax, share)
-        ticks = range(size)
-        ax.set_xticks(ticks, names, rotation=90, fontsize=points)
-        ax.set_yticks([] if number else ticks, [] if number else names, fontsize=points)
-        ax.tick_params(length=0)
+        name_columns(ax, names, points, rotation=90)
+        name_rows(ax, [] if number else names, points)
         ax.set_title(folded(label(row), max(18, int(16 * side))), pad=3)
-        ax.set_xlabel("prediction", labelpad=1)
+        beyond = 72 * (width_of(names, points) - 0.04)
+        ax.set_xlabel("prediction", labelpad=beyond)
         if not number:
-            ax.set_ylabel("truth", labelpad=1)
+            ax.set_ylabel("truth", labelpad=beyond)
     bar = left + len(rows) * (side + 0.15) - 0.05
     shown = made.add_axes((bar / width, under / height, 0.1 / width, side / height))
     made.colorbar(image, cax=shown, label="of the class's truth (%)")
@@ -93,9 +92,10 @@ def by_class(table: Table, details: Details, classes: dict[str, list[str]], look
             points = looks[name].points(markersize=3.4, markeredgewidth=0.5)
             ax.plot(100 * values, range(len(values)), linestyle="none", clip_on=False, **points)
         ax.set(xlim=(0, 100), ylim=(sizes[column] - 0.4, -0.6))
-        ax.set_yticks(range(sizes[column]), named[column], fontsize=SMALL)
+        name_rows(ax, named[column], SMALL)
         ax.tick_params(length=0)
-        ax.grid(axis="both")
+        ax.grid(axis="x")
+        ax.hlines(range(sizes[column]), 0, 100, color="#E5E5E5", linewidth=0.4, zorder=0.5)
         ax.set_title(f"{column}: {_what(table, column)} by class (%)", pad=3)
     legend(made, names, looks, line="none")
     return made

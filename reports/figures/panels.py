@@ -59,6 +59,27 @@ def is_leftmost(number: int, count: int) -> bool:
     return number % side_by_side(count) == 0
 
 
+def name_rows(ax: Any, names: Sequence[str], points: float, pad: float = 3) -> None:
+    """Names to the left of places 0, 1, ... of the vertical axis, and no ticks: each would be three lines, two texts,
+    which take most of the time that a panel of many rows is drawn in."""
+    ax.set_yticks([])
+    for place, name in enumerate(names):
+        ax.annotate(
+            name, (0, place), xytext=(-pad, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
+            ha="right", va="center", fontsize=points, annotation_clip=False,
+        )  # fmt: skip
+
+
+def name_columns(ax: Any, names: Sequence[str], points: float, pad: float = 3, rotation: float = 0) -> None:
+    """Names below places 0, 1, ... of the horizontal axis, as `name_rows`."""
+    ax.set_xticks([])
+    for place, name in enumerate(names):
+        ax.annotate(
+            name, (place, 0), xytext=(0, -pad), xycoords=("data", "axes fraction"), textcoords="offset points",
+            ha="center", va="top", fontsize=points, rotation=rotation, annotation_clip=False,
+        )  # fmt: skip
+
+
 def legend(made: Any, names: Sequence[str], looks: Looks, line: str = "-") -> None:
     """Marker and name of rows, along the lower edge."""
     from matplotlib.lines import Line2D

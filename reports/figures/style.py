@@ -138,7 +138,7 @@ def save(made: Any, folder: Path, name: str) -> list[Path]:
         "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
     }.items():
         buffer = io.BytesIO()
-        packed = {"pil_kwargs": {"compress_level": 4}} if kind == "png" else {}
+        packed = {"pil_kwargs": {"compress_level": 3}} if kind == "png" else {}
         made.savefig(buffer, format=kind, dpi=DPI, metadata=metadata, **packed)
         paths.append(write_atomically(folder / f"{name}.{kind}", buffer.getvalue()))
     return paths
