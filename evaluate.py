@@ -4,14 +4,36 @@ uv run evaluate.py --demo
 uv run evaluate.py --encoder satdifuser --dataset m-eurosat
 """
 
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036  # before anything that an older one can't read
+    have = ".".join(map(str, sys.version_info[:3]))
+    how = "`pip install uv && uv run evaluate.py ...` brings one"
+    print(f"error: Python 3.11 or newer is needed, this is {have}; {how}", file=sys.stderr)
+    sys.exit(2)
+
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from benchmark.request.commandline import UsageError, parse
-from benchmark.stopping import HOW_TO_GO_ON, stoppable
+OWN = ("benchmark", "configs", "decoders", "encoders", "reports")
+"""This project's packages: one of them that is missing is a bug."""
+
+
+def _not_installed(error: ModuleNotFoundError) -> str:
+    how = "`uv run evaluate.py ...` brings what is needed, as does `pip install .` here"
+    return f"the package {error.name} is not installed for {sys.executable}; {how}"
+
+
+try:
+    from benchmark.request.commandline import UsageError, parse
+    from benchmark.stopping import HOW_TO_GO_ON, stoppable
+except ModuleNotFoundError as absent:
+    if str(absent.name).partition(".")[0] in OWN:
+        raise
+    print(f"error: {_not_installed(absent)}", file=sys.stderr)
+    sys.exit(2)
 
 if TYPE_CHECKING:
     from benchmark.places import Places
@@ -44,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _user_message(error: Exception) -> str | None:
     """The sentence for a mistake the user can mend; None for a bug, which keeps its traceback."""
+    if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] not in OWN:
+        return _not_installed(error)
     from encoders.errors import explain, one_line
 
     message = str(error) if isinstance(error, UsageError) else explain(error)
@@ -134,9 +158,11 @@ def _preview(options: argparse.Namespace) -> int:
 
 def _profile(options: argparse.Namespace) -> int:
     from benchmark.commands import profile
-    from reports.console import print_table
+    from reports.console import print_found
 
-    print_table(*profile.reading(options.dataset, _places(options), options.samples))
+    for table in profile.profile(options, _places(options)):
+        print_found(table.title, table.header, table.rows)
+        print(table.text, end="")
     return 0
 
 

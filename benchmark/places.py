@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmark.request.tracker_options import NO_TRACKER
 from benchmark.request.tracker_options import Options as Tracker
-from encoders.home import home, weights_folder
+from encoders.home import folder, home, weights_folder
 
 DATA_VARIABLE = "GEO_BENCH_DIR"
 
@@ -40,9 +40,9 @@ def places(
     """The folders, from options, then environment, then defaults."""
     root = data_root or os.environ.get(DATA_VARIABLE)
     return Places(
-        data_root=Path(root).expanduser() if root else None,
-        ingest_dir=Path(ingest_dir).expanduser() if ingest_dir else home() / "data",
-        features_dir=Path(features_dir).expanduser() if features_dir else home() / "features",
-        weights_dir=Path(weights).expanduser() if weights else weights_folder(),
-        output=Path(output).expanduser(),
+        data_root=folder(root) if root else None,
+        ingest_dir=folder(ingest_dir) if ingest_dir else home() / "data",
+        features_dir=folder(features_dir) if features_dir else home() / "features",
+        weights_dir=folder(weights) if weights else weights_folder(),
+        output=folder(output),
     )

@@ -382,9 +382,9 @@ def _read_light(path: Path) -> Record:
         for owner, name in ((plain, "input_card"), (provenance, "config")):
             owner[name] = {} if isinstance(owner[name], dict) else owner[name]
         record = validate(Record, plain, str(path))
+        _check_identity(record, path)
     except (UserError, OSError, ValueError, KeyError, TypeError):
         return read_record(path).light()  # says what is wrong
-    _check_identity(record, path)
     return record.light()
 
 
@@ -402,6 +402,6 @@ def _check_schema(schema: object, path: Path) -> None:
 def _schema(text: bytes) -> object:
     try:
         plain = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return SCHEMA
     return plain.get("schema", SCHEMA) if isinstance(plain, dict) else SCHEMA

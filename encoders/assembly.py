@@ -40,6 +40,8 @@ def weighted(
     """
     card = setup.card
     dtype = dtype_of(card, setup.precision)
+    if not card.weights.random and not card.weights.files:
+        raise UserError(f"{card.name}: 'weights.files' names no file; name one, or set encoder.weights.random=true")
     released = None if card.weights.random else next(iter(find(card, setup.weights_dir, setup.image_size).values()))
     with torch.random.fork_rng(devices=[]), torch.device("meta" if released and not constants else "cpu"):
         torch.manual_seed(seed)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from encoders.errors import UserError
+from encoders.pickles import DATA, RefusedError, scan
 from encoders.spec import EncoderCard
 
 if TYPE_CHECKING:
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 
 DIGESTS = ".sha256.json"
 """Name of the digest cache in a weights folder: gigabytes are hashed once, not once a run."""
+ZIP = b"PK\x03\x04"
+LEGACY_PICKLES = 5
+"""Magic number, protocol, system, content, names of storages: torch's format before 1.6."""
+MOST_PICKLED = 64 * 2**20
+"""Bytes that describe tensors, without theirs; a thousand tensors take a tenth of a megabyte."""
+IN_CHECKPOINTS = DATA | {"BINPERSID", "EMPTY_SET", "SHORT_BINSTRING"}
+"""What torch's weights-only reader obeys."""
 DEEPEST = 3
 """Dictionaries in dictionaries of released files: no more than two (CROMA's)."""
 
@@ -166,7 +174,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error}); download it again") from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds no JSON object; download it again")
@@ -194,11 +202,12 @@ def load_tensors(path: Path, *, part: str = "", plain: Sequence[type] = ()) -> "
         if path.suffix == ".safetensors":
             content = load_file(path, device="cpu")
         else:
+            look_ahead(path)
             with torch.serialization.safe_globals(list(plain)):
                 content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}); check the file") from None
-    except pickle.UnpicklingError:
+    except (pickle.UnpicklingError, RefusedError):
         raise UserError(
             f"{path}: refused, because it is damaged or holds more than tensors; download it again from its publisher"
         ) from None
@@ -212,6 +221,42 @@ def load_tensors(path: Path, *, part: str = "", plain: Sequence[type] = ()) -> "
     ):
         raise UserError(f"{path}: holds something else than named tensors; download it again from its publisher")
     return {name.removeprefix(f"{part}/") if part else name: tensor for name, tensor in flat.items()}
+
+
+def look_ahead(path: Path) -> None:
+    """Follow what a file of torch's would have its reader do, before it does any of it.
+
+    Raises:
+        RefusedError: it does what no file of tensors does, or unpacks to more than it holds.
+    """
+    import io
+    import zipfile
+
+    import torch
+
+    with path.open("rb") as file:
+        head = file.read(MOST_PICKLED)
+    if not head.startswith(ZIP):
+        # Five pickles, then the tensors' bytes as they are.
+        stream = io.BytesIO(head)
+        try:
+            for _ in range(LEGACY_PICKLES):
+                scan(stream, IN_CHECKPOINTS)
+        except (ValueError, KeyError):
+            raise RefusedError("it is cut short, or no file of torch's") from None
+        return
+    with zipfile.ZipFile(path) as archive:
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise RefusedError("it is packed, which torch does not do")
+        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+            raise RefusedError("it says to hold more bytes than there are")
+        if (
+            max((one.file_size for one in archive.infolist() if one.filename.endswith(".pkl")), default=0)
+            > MOST_PICKLED
+        ):
+            raise RefusedError("it describes its tensors in more bytes than there can be")
+    # By torch's own reader, so that no other entry can stand for this one.
+    scan(io.BytesIO(torch._C.PyTorchFileReader(str(path)).get_record("data.pkl")), IN_CHECKPOINTS)
 
 
 def _flat(content: object, prefix: str = "", depth: int = 0) -> dict[str, Any]:

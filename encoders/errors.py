@@ -36,7 +36,12 @@ def explain(error: Exception) -> str | None:
 
 def one_line(message: str) -> str:
     """A message as one line that steers no terminal, whatever names of a stranger's are in it."""
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in " ".join(message.split()))
+    return printable(" ".join(message.split()))
+
+
+def printable(text: str) -> str:
+    """A text with what steers a terminal or turns its direction written out."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def nearest(wrong: str, choices: Iterable[str]) -> str:

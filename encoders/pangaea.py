@@ -26,9 +26,10 @@ from torch import Tensor, nn
 
 from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level, Setup
 from encoders.bounds import Seed
-from encoders.checkpoints import find
+from encoders.checkpoints import find, look_ahead
 from encoders.errors import UserError, strict, validate
 from encoders.pangaea_cards import RADAR, checkout, pangaea_name, target
+from encoders.pickles import RefusedError
 
 
 @strict
@@ -176,7 +177,12 @@ def _load(card: EncoderCard, network: Any, file: Path | None, options: Options) 
 
 
 def _tensors_only(load: Any) -> Any:
-    return lambda *arguments, **named: load(*arguments, **(named | {"weights_only": True}))
+    def safely(file: Any, *arguments: Any, **named: Any) -> Any:
+        if isinstance(file, str | Path):
+            look_ahead(Path(file))
+        return load(file, *arguments, **(named | {"weights_only": True}))
+
+    return safely
 
 
 def _class(card: EncoderCard) -> Any:
@@ -230,7 +236,7 @@ def _alone(card: EncoderCard, doing: str = "") -> Iterator[None]:
             f"{card.name}: PANGAEA's code cannot be imported ({error}); install what it needs beside this package: "
             "the extra satdifuser-bench[pangaea], then PANGAEA's requirements"
         ) from error
-    except pickle.UnpicklingError as error:
+    except (pickle.UnpicklingError, RefusedError) as error:
         raise UserError(
             f"{card.name}: its weights file was refused{doing}, because it is damaged or holds more than tensors; "
             "download it again from its publisher"

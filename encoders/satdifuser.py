@@ -109,6 +109,16 @@ class SatDiFuser(Encoder):
         nn.Module.to(parts.unet, dtype)
         return cls(card, setup.inputs, parts, options)
 
+    @property
+    def steps(self) -> list[int]:
+        """Model timesteps that the official code calls the UNet at, one after another."""
+        return [diffusion.CLEAN, *(following for _, following in self._moves)]
+
+    @property
+    def _names(self) -> list[str]:
+        """The tapped modules."""
+        return [name for level in self.levels for name, _ in level.modules]
+
     def encode(self, images: Tensor) -> Tensor:
         """Latents of images: (B, 3, H, W) in [0, 1] -> (B, 4, H/8, W/8) float32.
 
@@ -179,17 +189,40 @@ class SatDiFuser(Encoder):
             raise UserError(
                 f"{self.card.name}: latents of {views} steps where {len(self.views)} are saved; make them anew"
             )
-        names = [name for level in self.levels for name, _ in level.modules]
-        with Taps(self.unet, names, stop=True) as seen:
+        with Taps(self.unet, self._names, stop=True) as seen:
             self._unet(stem.flatten(0, 1), self.times.repeat(batch), self.prompt)
-        maps = []
-        for level, depth in zip(self.levels, self._depths, strict=True):
-            # A stride-2 convolution rounds up.
-            grid = (-(-height // depth), -(-width // depth))
-            joined = torch.cat([_as_map(seen[name], grid) for name, _ in level.modules], dim=1)
-            maps.append(joined.float().unflatten(0, (batch, views)))
+        maps = [joined.unflatten(0, (batch, views)) for joined in self._levels_of(seen, (height, width))]
         embedding = torch.cat([level_map.mean((1, 3, 4)) for level_map in maps], dim=1)
         return Features(tuple(maps), embedding)
+
+    @torch.no_grad()
+    def step_by_step(self, latents: Tensor) -> tuple[Tensor, ...]:
+        """The maps of latents (B, 4, h, w) as the official code makes them: a whole call of the UNet for every step.
+
+        What `body` of the stem gives in one call for all saved steps, to rounding error; for comparison.
+        """
+        x, views = latents, []
+        for t, following in zip(self.steps, [*self.steps[1:], None], strict=True):
+            with Taps(self.unet, self._names) as seen:
+                output = self.predict(x, t)
+            if t in self.saved.values():
+                # With guidance, the first half of the call is that with the prompt.
+                conditional = {name: one[: len(x)] for name, one in seen.items()}
+                views.append(self._levels_of(conditional, (x.shape[2], x.shape[3])))
+            if following is not None:
+                signals = (diffusion.signal(self.abar, t), diffusion.signal(self.abar, following))
+                x = diffusion.invert(x, output, *signals, self.prediction)
+        return tuple(torch.stack(level, dim=1) for level in zip(*views, strict=True))
+
+    def _levels_of(self, seen: Mapping[str, Tensor], latents: tuple[int, int]) -> list[Tensor]:
+        """Outputs of the tapped modules side by side, a map (B, C, h, w) float32 a level."""
+        height, width = latents
+        # A stride-2 convolution rounds up.
+        grids = [(-(-height // depth), -(-width // depth)) for depth in self._depths]
+        return [
+            torch.cat([_as_map(seen[name], grid) for name, _ in level.modules], dim=1).float()
+            for level, grid in zip(self.levels, grids, strict=True)
+        ]
 
     def _unet(self, x: Tensor, t: Tensor, prompt: Tensor) -> Tensor:
         # Timesteps stay float32: the sinusoid is computed from them, and bfloat16 counts to 256 only.

@@ -9,12 +9,20 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from benchmark.records import Record
+from encoders.errors import printable
 from reports.sheet import MISSING, Ink, Sheet, aggregate, shown
 from reports.table import NOT_RANKED, Row, Table, letter
 from reports.tables import tables
 
+_MOST_ROWS = 20
+"""Of a section: more is no table to be read in a terminal."""
 _PIPED_WIDTH = 200
 """Characters a line where there is no terminal to ask: a log should not be folded at 80."""
+
+
+def _text(value: str, style: str = "") -> Text:
+    """A text that steers no terminal: titles and notes may come with somebody's records."""
+    return Text(printable(value), style=style)
 
 
 def print_leaderboard(records: Iterable[Record], console: Console | None = None) -> None:
@@ -26,36 +34,36 @@ def print_tables(found: Iterable[Table], console: Console | None = None) -> None
     """Print tables: best bold, second underlined, floors and unranked rows apart."""
     console = console or _console()
     for table in found:
-        console.print(Text(table.title, style="bold"))
+        console.print(_text(table.title, style="bold"))
         console.print(_leaderboard(table))
         for line in _footnotes(table):
-            console.print(Text(line, style="dim"))
+            console.print(_text(line, style="dim"))
 
 
 def print_sheets(found: Iterable[Sheet], console: Console | None = None) -> None:
     """Print tables that stand beside the leaderboards: the title, a heading a section, the sentences below."""
     console = console or _console()
     for sheet in found:
-        console.print(Text(sheet.title, style="bold"))
+        console.print(_text(sheet.title, style="bold"))
         grid = RichTable(box=SIMPLE)
         for number, name in enumerate(sheet.head):
-            grid.add_column(Text(name.text), justify="left" if number < sheet.labels else "right")
+            grid.add_column(_text(name.text), justify="left" if number < sheet.labels else "right")
         for section, rows in sheet.body:
             if section:
                 grid.add_section()
-                grid.add_row(Text(section, style="italic"))
+                grid.add_row(_text(section, style="italic"))
             for row in rows:
                 grid.add_row(*map(_printed, row))
         console.print(grid)
         for line in sheet.lines:
-            console.print(Text(line, style="dim"))
+            console.print(_text(line, style="dim"))
 
 
 def _printed(ink: Ink) -> Text:
     style = {"best": "bold", "second": "underline"}.get(ink.style, "")
     notes = f" {ink.notes}" if ink.notes else ""
     interval = f" [{ink.interval[0]:.1f}, {ink.interval[1]:.1f}]" if ink.interval else ""
-    return Text.assemble(Text(ink.text, style=style), (notes + interval, "dim"))
+    return Text.assemble(_text(ink.text, style=style), (notes + interval, "dim"))
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], console: Console | None = None) -> None:
@@ -63,9 +71,9 @@ def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], console
     grid = RichTable(box=SIMPLE)
     for name in header:
         # Folded, for an address or path that is cut short is of no use.
-        grid.add_column(Text(name), overflow="fold")
+        grid.add_column(_text(name), overflow="fold")
     for row in rows:
-        grid.add_row(*(Text(str(value)) for value in row))
+        grid.add_row(*(_text(str(value)) for value in row))
     (console or _console()).print(grid)
 
 
@@ -87,30 +95,32 @@ def _leaderboard(table: Table) -> RichTable:
     if table.has_fusion:
         grid.add_column("fusion")
     for name in table.columns:
-        grid.add_column(Text(name), justify="right")
+        grid.add_column(_text(name), justify="right")
     for name in shown(table):
-        grid.add_column(Text(name), justify="right")
+        grid.add_column(_text(name), justify="right")
     for section, rows in table.sections.items():
         if section != "models":
             grid.add_section()
-            grid.add_row(Text(section, style="italic"))
-        for row in rows:
-            labels = [_title(row), Text(row.fusion)] if table.has_fusion else [_title(row)]
+            grid.add_row(_text(section, style="italic"))
+        for row in rows[:_MOST_ROWS]:
+            labels = [_title(row), _text(row.fusion)] if table.has_fusion else [_title(row)]
             totals = [aggregate(row, name) for name in shown(table)]
             cells = [_cell(row, name) for name in table.columns]
-            grid.add_row(*labels, *cells, *(Text(one.text + one.notes) for one in totals))
+            grid.add_row(*labels, *cells, *(_text(one.text + one.notes) for one in totals))
+        if len(rows) > _MOST_ROWS:
+            grid.add_row(Text(f"and {len(rows) - _MOST_ROWS} more, in leaderboard.md", style="dim"))
     return grid
 
 
 def _title(row: Row) -> Text:
-    return Text(row.title + (" (random weights)" if row.random else ""))
+    return _text(row.title + (" (random weights)" if row.random else ""))
 
 
 def _cell(row: Row, column: str) -> Text:
     if column not in row.cells:
-        return Text(MISSING[row.missing[column].kind], style="dim")
+        return _text(MISSING[row.missing[column].kind], style="dim")
     cell = row.cells[column]
-    text = Text(cell.percent, style={"best": "bold", "second": "underline"}.get(cell.mark, ""))
+    text = _text(cell.percent, style={"best": "bold", "second": "underline"}.get(cell.mark, ""))
     notes = ",".join([*([] if cell.ranked else ["†"]), *(["≈"] if cell.tied else []), *map(letter, cell.notes)])
     interval = f" [{100 * cell.low:.1f}, {100 * cell.high:.1f}]" if cell.has_interval else ""
     return Text.assemble(text, (f" {notes}" if notes else "", "dim"), (interval, "dim"))

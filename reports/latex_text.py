@@ -1,6 +1,7 @@
 """Any text for plain pdflatex: no character of it a command, and none that would stop the compiler."""
 
 import unicodedata
+from functools import lru_cache
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -44,6 +45,7 @@ _ACCENTS = {"\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0308"
             "\u030c": "v", "\u0327": "c", "\u0304": "=", "\u0306": "u", "\u030b": "H"}  # fmt: skip
 
 
+@lru_cache(1 << 16)
 def escape(text: str) -> str:
     """Text for LaTeX, no character of it a command; a script that plain pdflatex lacks becomes '?'."""
     return "".join(_escape_one(character) for character in unicodedata.normalize("NFC", " ".join(text.split())))

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ def merge(folders: Sequence[Path]) -> Merged:
     origins: dict[str, Path] = {}
     absences = []
     with _without_collector():
-        for folder in {folder.resolve(): folder for folder in folders}.values():
+        for folder in {os.path.realpath(folder): folder for folder in folders}.values():
             store = RecordStore(folder)
             for record in map(store.read_light, store.keys()):
                 key, before = record.key, records.get(record.key)

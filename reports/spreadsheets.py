@@ -16,6 +16,8 @@ from reports.table import Row, Table
 from reports.tables import has_random_weights
 
 Line = dict[str, Any]
+_FORMULA = frozenset("=+-@\t\r")
+"""What a formula begins with."""
 
 
 def tidy(records: Iterable[Record]) -> list[Line]:
@@ -210,10 +212,6 @@ def text_of(lines: Sequence[Line]) -> str:
     """CSV whose texts no spreadsheet takes for a formula: those get a leading apostrophe."""
     text = io.StringIO()
     written = csv.writer(text, lineterminator="\n")
-    written.writerow(map(_inert, lines[0] if lines else ()))
-    written.writerows(map(_inert, line.values()) for line in lines)
+    rows: list[Iterable[Any]] = [lines[0] if lines else (), *(line.values() for line in lines)]
+    written.writerows([f"'{one}" if type(one) is str and one[:1] in _FORMULA else one for one in row] for row in rows)
     return text.getvalue()
-
-
-def _inert(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -4,6 +4,8 @@ import argparse
 import pickle
 import subprocess
 import sys
+import zipfile
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from torch import nn
 from encoders.checkpoints import DIGESTS, find, fit, load_tensors, missing_files, read_json, weights_sha256
 from encoders.errors import UserError
 from encoders.spec import EncoderCard, Weights
+from tests import hostile_pickles
+from tests.hostile_pickles import HOSTILE
 
 FILES = ("m/res{size}/config.json", "m/{part}/w.safetensors | m/{part}/w.bin", "m/extra.json ?")
 
@@ -201,3 +205,79 @@ def test_a_dictionary_that_holds_itself_or_numbers_is_refused(tmp_path: Path) ->
         torch.save(content, tmp_path / "odd.pt")
         with pytest.raises(UserError, match="something else than named tensors"):
             load_tensors(tmp_path / "odd.pt")
+
+
+# --- a stranger's pickles
+
+
+@pytest.fixture
+def nothing_happened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.chdir(tmp_path)
+    hostile_pickles.MARK.clear()
+    yield
+    assert hostile_pickles.MARK == []
+    assert not (tmp_path / hostile_pickles.CANARY).exists()
+
+
+def repacked(path: Path, change: Callable[[str, bytes], bytes], packing: int = zipfile.ZIP_STORED) -> None:
+    """A checkpoint whose zip holds other bytes."""
+    torch.save({"a": torch.zeros(2)}, path)
+    with zipfile.ZipFile(path) as archive:
+        held = {entry.filename: archive.read(entry) for entry in archive.infolist()}
+    with zipfile.ZipFile(path, "w", packing) as archive:
+        for name, content in held.items():
+            archive.writestr(name, change(name, content))
+
+
+@pytest.mark.usefixtures("nothing_happened")
+@pytest.mark.parametrize("how", ["as it is", "in torch's zip"])
+@pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE.keys())
+def test_no_pickle_in_a_checkpoint_runs_hangs_or_ends_the_process(tmp_path: Path, data: bytes, how: str) -> None:
+    path = tmp_path / "w.pt"
+    if how == "as it is":
+        path.write_bytes(data)
+    else:
+        repacked(path, lambda name, content: data if name.endswith("data.pkl") else content)
+    with pytest.raises(UserError, match=r"w\.pt: .*download it again") as caught:
+        load_tensors(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_that_is_packed_or_claims_more_than_it_holds_is_refused_before_memory_is_reserved(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "w.pt"
+    repacked(path, lambda name, content: content, zipfile.ZIP_DEFLATED)
+    with pytest.raises(UserError, match="refused"):
+        load_tensors(path)
+    # A storage of 10**12 numbers, in words of the same length.
+    many = b"\x8a\x06" + (10**12).to_bytes(6, "little")
+    repacked(
+        path, lambda name, content: content.replace(b"K\x02t", many + b"t") if name.endswith("data.pkl") else content
+    )
+    with pytest.raises(UserError, match=r"w\.pt: .*download it again"):
+        load_tensors(path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{}",
+        b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 40]}}',
+        b'{"a": {"dtype": "F32", "shape": [1000000000000], "data_offsets": [0, 4]}}',
+        b'{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}',
+        b'{"a": {"dtype": "O", "shape": [1], "data_offsets": [0, 4]}}',
+        b'{"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}}',
+        b'{"a": 3}',
+        b"[" * 10_000,
+        b"\xff\xff",
+    ],
+)
+def test_a_safetensors_header_that_cannot_be_is_one_sentence(tmp_path: Path, header: bytes) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(UserError, match=r"w\.safetensors: damaged"):
+        load_tensors(path)
+    path.write_bytes((2**62).to_bytes(8, "little") + header)
+    with pytest.raises(UserError, match=r"w\.safetensors: damaged"):
+        load_tensors(path)

@@ -20,6 +20,7 @@ from docs.generate import encoders as encoder_pages
 from docs.generate import site
 from tests import documented, writing
 from tests.documented import ROOT, Block, Page
+from tests.pangaea_checkout import STAND_IN
 
 LONG = "SATDIFUSER_BENCH_LONG" in os.environ
 WRITTEN = [documented.read(path) for path in documented.pages()]
@@ -78,6 +79,8 @@ def home(
 ) -> Path:
     """The home and current folder of a user who has data and no released weights."""
     (tmp_path / "geobench").symlink_to(geobench)
+    (tmp_path / "pangaea-bench").symlink_to(STAND_IN)
+    monkeypatch.setenv("PANGAEA_DIR", str(tmp_path / "pangaea-bench"))
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("GEO_BENCH_DIR", str(tmp_path / "geobench"))

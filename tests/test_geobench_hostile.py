@@ -3,7 +3,6 @@
 import io
 import pickle
 import pickletools
-import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,98 +14,12 @@ import numpy as np
 import pytest
 
 from benchmark.data import geobench, pickled
+from encoders import pickles
 from encoders.errors import UserError
-from tests import writing
+from tests import hostile_pickles, writing
+from tests.hostile_pickles import MARK
 
-MARK: list[str] = []
-
-
-class _Reduces:
-    def __init__(self, function: object, *arguments: object) -> None:
-        self.said = (function, arguments)
-
-    def __reduce__(self) -> Any:
-        return self.said
-
-
-def remember(*said: object) -> None:
-    """What a hostile pickle would call; a test fails if it ever is."""
-    MARK.append(repr(said))
-
-
-def text(value: str) -> bytes:
-    raw = value.encode()
-    return b"X" + struct.pack("<I", len(raw)) + raw
-
-
-def called(module: str, name: str, arguments: bytes) -> bytes:
-    """A pickle whose value is the result of calling module.name."""
-    return b"\x80\x04" + text(module) + text(name) + b"\x93" + arguments + b"R."
-
-
-def doubled_tuples() -> bytes:
-    """A dictionary key whose hash takes 2**200 steps."""
-    body = b"\x80\x04})\x94"
-    for _ in range(200):
-        body += b"h\x00h\x00\x86q\x00"
-    return body + b"Ns."
-
-
-def deep_tuple() -> bytes:
-    """A dictionary key nested so deep that its hash overflows the C stack."""
-    return b"\x80\x04})" + b"\x85" * 400_000 + b"Ns."
-
-
-def object_array() -> bytes:
-    return pickle.dumps({"label": np.array([_Reduces(remember, 1)], object)}, protocol=4)
-
-
-def nested() -> bytes:
-    inner = pickle.dumps(_Reduces(remember, 1))
-    return pickle.dumps(_Reduces(pickle.loads, inner), protocol=4)
-
-
-def through_a_record_class() -> bytes:
-    """Sets attributes on a class that stands for geobench's."""
-    klass = text("geobench.task") + text("Accuracy") + b"\x93"
-    return b"\x80\x04" + klass + b"N}" + text("name") + text("changed") + b"s\x86b."
-
-
-HOSTILE: dict[str, bytes] = {
-    "os.system": called("os", "system", text("touch owned") + b"\x85"),
-    "posix.system": called("posix", "system", text("touch owned") + b"\x85"),
-    "subprocess.Popen": called("subprocess", "Popen", text("touch owned") + b"\x85"),
-    "builtins.eval": called("builtins", "eval", text("open('owned', 'w')") + b"\x85"),
-    "builtins.exec": called("builtins", "exec", text("open('owned', 'w')") + b"\x85"),
-    "builtins.open": called("builtins", "open", text("owned") + text("w") + b"\x86"),
-    "builtins.getattr": called("builtins", "getattr", text("a") + text("join") + b"\x86"),
-    "importlib": called("importlib", "import_module", text("antigravity") + b"\x85"),
-    "reduce of our own function": pickle.dumps(_Reduces(remember, "x"), protocol=4),
-    "protocol 0": pickle.dumps(_Reduces(remember, "x"), protocol=0),
-    "protocol 5": pickle.dumps(_Reduces(remember, "x"), protocol=5),
-    "old-style instance": b"(ios\nsystem\n.",
-    "class in an allowed module": called("geobench.dataset", "Path", text("/etc") + b"\x85"),
-    "dotted name": called("geobench.dataset", "Sentinel2.__init__.__globals__", b")"),
-    "module alias": called("geobench", "sys", b")"),
-    "numpy.load": called("numpy", "load", text("owned") + b"\x85"),
-    "numpy object array": object_array(),
-    "pickle inside a pickle": nested(),
-    "copyreg extension": b"\x80\x04\x82\x01.",
-    "persistent id": b"\x80\x04" + text("x") + b"Q.",
-    "memo slot out of reach": b"\x80\x04Nr\xff\xff\xff\x7f.",
-    "memo never written": b"\x80\x04h\x07.",
-    "hash that never ends": doubled_tuples(),
-    "hash that overflows the stack": deep_tuple(),
-    "length beyond the data": b"\x80\x04\x8e" + struct.pack("<Q", 2**62) + b"x.",
-    "frame beyond the data": b"\x80\x04\x95" + struct.pack("<Q", 2**40) + b"N.",
-    "second pickle behind the first": pickle.dumps({"label": 1}) + called("os", "system", text("x") + b"\x85"),
-    "no end": b"\x80\x04N",
-    "nothing": b"",
-    "stack underflow": b"\x80\x04}s.",
-    "mark under a memo": b"\x80\x04(\x94.",
-    "state for a class": through_a_record_class(),
-    "megabytes": b"\x80\x04N" + b"." * (pickled.MAX_BYTES + 1),
-}
+HOSTILE = hostile_pickles.HOSTILE | {"megabytes": b"\x80\x04N" + b"." * (pickled.MAX_BYTES + 1)}
 
 
 @pytest.fixture(autouse=True)
@@ -153,10 +66,17 @@ def test_hostile_task_specs_are_refused(tmp_path: Path, data: bytes) -> None:
 
 def test_the_hostile_pickles_would_do_harm_elsewhere() -> None:
     """So that the tests above prove something."""
-    for name in ("reduce of our own function", "pickle inside a pickle"):
+    for name in ("reduce of our own function", "pickle inside a pickle", "protocol 0"):
         pickle.Unpickler(io.BytesIO(HOSTILE[name])).load()
-    assert len(MARK) == 2
+    assert len(MARK) == 3
     MARK.clear()
+    for name in ("os.system", "builtins.exec", "builtins.open", "INST", "OBJ", "GLOBAL", "a call from the memo"):
+        pickle.Unpickler(io.BytesIO(HOSTILE[name])).load()
+        Path(hostile_pickles.CANARY).unlink()
+
+
+def test_there_are_more_than_forty_of_them() -> None:
+    assert len(set(HOSTILE.values())) >= 60
 
 
 @pytest.mark.parametrize(
@@ -264,7 +184,7 @@ def test_a_label_array_that_lies_about_its_size_is_refused(tmp_path: Path) -> No
 
 def test_every_admitted_instruction_only_describes_data() -> None:
     callers = {"REDUCE", "NEWOBJ", "BUILD", "GLOBAL", "STACK_GLOBAL"}
-    harmless = pickled._INSTRUCTIONS - callers
+    harmless = pickles.DATA - callers
     assert not harmless & {
         "INST",
         "OBJ",

@@ -39,14 +39,23 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
+def interpreter(version: str) -> str | None:
+    """A Python of this version: pyenv's, as .ci/run looks for it, or one that uv finds."""
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for python in sorted(versions.glob(f"{version}.*/bin/python"), reverse=True):
+        return str(python)
+    found = subprocess.run(["uv", "python", "find", version], capture_output=True, text=True, check=False)
+    return found.stdout.strip() if found.returncode == 0 else None
+
+
 @pytest.fixture(scope="module", params=["3.11", "3.12", "3.13"])
 def project(request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Another project with an environment of its own, `.venv`, into which the wheel is installed."""
     folder = tmp_path_factory.mktemp(f"other-{request.param}")
-    found = subprocess.run(["uv", "python", "find", request.param], capture_output=True, text=True, check=False)
-    if found.returncode:
+    python = interpreter(request.param)
+    if python is None:
         pytest.skip(f"needs Python {request.param}")
-    call("uv", "venv", "--python", found.stdout.strip(), ".venv", cwd=folder)
+    call("uv", "venv", "--python", python, ".venv", cwd=folder)
     call("uv", "pip", "install", "--python", ".venv/bin/python", wheel, cwd=folder)
     (folder / "other_project.py").write_text("from benchmark import evaluate\nfrom encoders import build\n")
     return folder

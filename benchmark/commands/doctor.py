@@ -1,15 +1,20 @@
 """What is installed, which weights and datasets are found, and the command that brings what is missing."""
 
+import difflib
+import os
 import re
 import shutil
+import warnings
 from collections import defaultdict
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 import encoders
-from benchmark.data import datasets, ingest
+from benchmark.data import datasets, geobench, ingest, roots
 from benchmark.data.readers import SPLITS
+from benchmark.fetching.download import part_of, show_bytes
 from benchmark.places import DATA_VARIABLE, Places
 from benchmark.provenance import versions
 from benchmark.request import code
@@ -18,6 +23,8 @@ from encoders.errors import UserError
 from encoders.home import HOME_VARIABLE
 from encoders.spec import EncoderCard
 
+LITTLE_GB = 2.0
+"""Free on a disk: with less, features of one encoder on one dataset may not fit."""
 State = Literal["ok", "missing", "note"]
 REMEDY = (
     "`evaluate.py fetch dataset NAME --data-root FOLDER` brings it (`all`: 57 GB unpacked), as does "
@@ -41,7 +48,7 @@ def examine(places: Places, own: str | None = None, allow_code: bool = False) ->
         own: YAML files of datasets of the user's own, separated by commas.
         allow_code: whether code may run that these name (`benchmark.request.code`).
     """
-    found = [*_packages(), _device(), *_folders(places), *_weights(places), *_datasets(places)]
+    found = [*_packages(), _device(), *_variables(), *_folders(places), *_weights(places), *_datasets(places)]
     return found + [_own(name.strip(), places, allow_code) for name in (own or "").split(",") if name.strip()]
 
 
@@ -56,7 +63,16 @@ def _packages() -> list[Finding]:
 def _device() -> Finding:
     import torch
 
-    if torch.cuda.is_available():
+    # A driver that is too old is told of in a warning, and passes for no GPU.
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        available = torch.cuda.is_available()
+    said = [" ".join(str(one.message).split()) for one in told if "driver" in str(one.message).lower()]
+    if not available and said:
+        remedy = f"update it, or run with --device cpu ({said[0][:160]})"
+        text = f"the GPU's driver is too old for PyTorch {torch.__version__}; {remedy}"
+        return Finding("device", "missing", text)
+    if available:
         memory = torch.cuda.get_device_properties(0).total_memory / 1e9
         return Finding("device", "ok", f"{torch.cuda.get_device_name()}, {memory:.0f} GB")
     return Finding("device", "note", "no CUDA device; everything runs on the CPU (slowly for SatDiFuser)")
@@ -67,7 +83,27 @@ def _folders(places: Places) -> list[Finding]:
     for name, folder in (("ingested data", places.ingest_dir), ("features", places.features_dir)):
         existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
         free = shutil.disk_usage(existing).free / 1e9
-        found.append(Finding("folder", "ok", f"{name}: {folder} ({free:.0f} GB free; ${HOME_VARIABLE} moves it)"))
+        where, elsewhere = f"{name}: {folder}", f"set ${HOME_VARIABLE}=FOLDER"
+        if not existing.is_dir() or not os.access(existing, os.W_OK):
+            text = f"{where} cannot be written, for {existing} is in the way; change its rights, or {elsewhere}"
+            found.append(Finding("folder", "missing", text))
+        elif free < LITTLE_GB:
+            text = f"{where}: {free:.1f} GB are free; make room (`evaluate.py cache list`), or {elsewhere}"
+            found.append(Finding("folder", "missing", text))
+        else:
+            found.append(Finding("folder", "ok", f"{where} ({free:.0f} GB free; ${HOME_VARIABLE} moves it)"))
+    return found
+
+
+def _variables() -> list[Finding]:
+    """Environment variables that are set and nobody reads, being nearly called as ours."""
+    known = (DATA_VARIABLE, HOME_VARIABLE)
+    found = []
+    for name in sorted(os.environ):
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+        if near and name not in known and not os.environ.get(near[0]):
+            text = f'${name} is set and not read; did you mean {near[0]}? `export {near[0]}="${name}"`'
+            found.append(Finding("variable", "missing", text))
     return found
 
 
@@ -116,10 +152,31 @@ def _datasets(places: Places) -> list[Finding]:
     if places.data_root is None:
         text = f"no GEO-Bench root: set ${DATA_VARIABLE} or give --data-root; {REMEDY}"
         return [Finding("dataset", "missing", text)]
-    found = []
-    for name in datasets.select("all"):
-        folder = places.data_root / datasets.dataset(name).folder
-        here = (folder / "default_partition.json").is_file()
-        remedy = "" if here else f"; `evaluate.py fetch dataset {name} --data-root {places.data_root}` brings it"
-        found.append(Finding("dataset", "ok" if here else "missing", f"{name}: {folder}{remedy}"))
+    root = places.data_root
+    if not root.is_dir():
+        text = f"there is no folder {root}; correct ${DATA_VARIABLE} or --data-root; {REMEDY}"
+        return [Finding("dataset", "missing", text)]
+    if meant := roots.nearby(root):
+        text = f"{root} is no GEO-Bench root, {meant} is: give --data-root={meant}, or set {DATA_VARIABLE}={meant}"
+        return [Finding("dataset", "missing", text)]
+    found = [_dataset(name, root) for name in datasets.select("all")]
+    for path, near in roots.strangers(root):
+        found.append(Finding("dataset", "note", f"{path} is no dataset's folder; {near} Rename it"))
     return found
+
+
+def _dataset(name: str, root: Path) -> Finding:
+    """Whether a dataset is there with all its files, as far as their names tell."""
+    folder = root / datasets.dataset(name).folder
+    command = f"`evaluate.py fetch dataset {name} --data-root {root}`"
+    begun = part_of(folder.with_name(f"{folder.name}.zip"))
+    if begun.is_file():
+        text = f"{name}: half a download, {begun} holds {show_bytes(begun.stat().st_size)}; {command} goes on with it"
+        return Finding("dataset", "missing", text)
+    if not folder.is_dir():
+        return Finding("dataset", "missing", f"{name}: {folder}; {command} brings it")
+    try:
+        geobench.read_partition(folder)
+    except UserError as error:
+        return Finding("dataset", "missing", f"{error}; move the folder away, then {command} brings it")
+    return Finding("dataset", "ok", f"{name}: {folder}")

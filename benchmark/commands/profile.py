@@ -1,74 +1,52 @@
-"""`evaluate.py profile`: how fast samples are read, beside the geobench package reading the same files."""
+"""`evaluate.py profile`: how fast the parts of a run are, what a run would take, and how far from the limit it is.
 
-import os
-import time
-from collections.abc import Callable
-from pathlib import Path
+All that is compared is timed in turns, in one process, on the same images. Rates are those of the best round, which
+other users of a machine disturb least; the middle one of the rounds stands beside.
+"""
 
-import numpy as np
+import argparse
+from collections.abc import Iterator, Sequence
 
-from benchmark.commands.catalogue import Rows
-from benchmark.data import datasets, ingest
+from benchmark.grid.cells import Cell
+from benchmark.grid.cells import cells as cells_of
 from benchmark.places import Places
+from benchmark.profiling import reading
+from benchmark.profiling.tables import Table, tables
+from benchmark.request import asked
 from encoders.errors import UserError
 
 
-def reading(dataset_name: str, places: Places, samples: int) -> Rows:
-    """Samples per second in random order, all bands, as float32: page cache emptied first (cold), then warm.
+def profile(options: argparse.Namespace, places: Places) -> Iterator[Table]:
+    """The tables that a command line asks for.
 
     Raises:
-        UserError: no data, or no geobench package on this Python.
+        UserError: names that are no encoder and dataset, data or weights that are missing, or nothing to compare.
     """
-    dataset = datasets.dataset(dataset_name)
-    if dataset.file:
-        raise UserError(
-            f"{dataset.name} is a dataset of your own, which geobench can't read; profile one of GEO-Bench's"
-        )
-    train = ingest.open_dataset(dataset, places.data_root, places.ingest_dir).splits["train"]
-    order = np.random.default_rng(0).permutation(len(train.samples))[:samples]
-    if not isinstance(train.images, np.memmap) or train.images.filename is None or places.data_root is None:
-        raise UserError(f"{dataset_name} is bundled; profile a dataset of a GEO-Bench root given with --data-root")
-    sources = [places.data_root / dataset.folder / f"{name}.hdf5" for name in train.samples]
-    images = train.images
-    ours = _rates(lambda: _read_array(images, order), len(order), [Path(train.images.filename)])
-    theirs = _rates(_geobench_reader(places.data_root, dataset, order), len(order), sources)
-    rows = [
-        [state, f"{ours[state]:,.0f}", f"{theirs[state]:,.0f}", f"{ours[state] / theirs[state]:.1f}"]
-        for state in ("cold", "warm")
-    ]
-    return ["page cache", "ours, samples/s", "geobench, samples/s", "ratio"], rows
+    names = [one for one in options.names if "=" not in one and not one.startswith("~")]
+    overrides = [one for one in options.names if one not in names]
+    if len(names) == 1 and options.against in (None, "geobench"):
+        names = ["", *names]
+    if len(names) != 2:
+        raise UserError(f"profile takes ENCODER DATASET, not {len(names)} names; see `evaluate.py profile --help`")
+    encoder, dataset = names
+    if options.against == "geobench" or not encoder:
+        yield Table("", *reading.reading(dataset, places, options.samples))
+        return
+    cells = cells_of(asked.compose(argparse.Namespace(**(vars(options) | {"overrides": overrides})), encoder, dataset))
+    yield from measured(cells, places, options.images, options.rounds, options.against == "recompute", options.top or 0)
 
 
-def _rates(read: Callable[[], None], count: int, files: list[Path]) -> dict[str, float]:
-    for path in files:
-        descriptor = os.open(path, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.close(descriptor)
-    rates = {}
-    for state in ("cold", "warm"):
-        start = time.perf_counter()
-        read()
-        rates[state] = count / (time.perf_counter() - start)
-    return rates
+def measured(
+    cells: Sequence[Cell], places: Places, images: int, rounds: int, recompute: bool, top: int = 0
+) -> Iterator[Table]:
+    """The tables of cells; see `profiling.measurement.measure`.
 
+    Raises:
+        UserError: as `profile`.
+    """
+    from benchmark.profiling.measurement import measure
+    from benchmark.profiling.subject import prepare
 
-def _read_array(images: np.ndarray, order: np.ndarray) -> None:
-    for index in order:
-        images[index].astype(np.float32)
-
-
-def _geobench_reader(root: Path, dataset: datasets.Dataset, order: np.ndarray) -> Callable[[], None]:
-    os.environ["GEO_BENCH_DIR"] = str(root)
-    try:
-        import geobench
-    except ImportError:
-        raise UserError("--against geobench needs the geobench package, which needs Python 3.12") from None
-    task = geobench.load_task_specs(root / dataset.folder)
-    split = task.get_dataset(split="train", band_names=[band.name for band in dataset.main_bands])
-
-    def read() -> None:
-        for index in order:
-            split[int(index)].pack_to_3d(band_names=None)[0].astype(np.float32)
-
-    return read
+    if recompute and not all(cell.is_trained for cell in cells):
+        raise UserError("--against recompute compares decoders trained by gradient; choose --fusion mean or gw")
+    yield from tables(measure(prepare(cells, places, images), places.features_dir, rounds, recompute, top))

@@ -62,7 +62,7 @@ class Verified:
 def verify(folders: Sequence[Path]) -> Verified:
     """Check results folders, each alone and against one another."""
     verified = Verified(0, [], [])
-    distinct = {folder.resolve(): folder for folder in folders}.values()
+    distinct = {os.path.realpath(folder): folder for folder in folders}.values()
     paths = {folder: sorted((folder / "records").glob("*.json")) for folder in distinct}
     for folder, held in paths.items():
         if not held:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.data import manifest, partitions, samples
+from benchmark.data import manifest, partitions, roots, samples
 from benchmark.data.datasets import Dataset, StoredBand
 from benchmark.data.geobench import GeoBenchReader
 from benchmark.data.manifest import Stored
@@ -225,7 +225,9 @@ def source_folder(dataset: Dataset, data_root: Path | None) -> Path:
         raise UserError(f"{dataset.name}: no folder to look for {dataset.folder} in; {remedy}")
     folder = data_root / dataset.folder
     if not folder.is_dir():
-        raise UserError(f"{dataset.name}: there is no folder {folder}; {remedy}")
+        meant = roots.nearby(data_root)
+        told = f"the root seems to be {meant}: give --data-root={meant}" if meant else remedy
+        raise UserError(f"{dataset.name}: there is no folder {folder}; {told}")
     return folder
 
 

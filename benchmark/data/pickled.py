@@ -1,21 +1,21 @@
 """GEO-Bench's pickled metadata, read as data: nothing a file says is ever imported, called or restored.
 
-A pickle is a small program. Two locks keep this one from running: `_scan` admits only the instructions that
-describe data, and `_InertUnpickler` answers every name the format uses with a `Record` that merely remembers
-what it was given; any other name is refused. What we need (a date, an integer, a plain array) is decoded from
-records here, by us.
+A pickle is a small program. Two locks keep this one from running: `encoders.pickles.scan` admits only the
+instructions that describe data, and `_InertUnpickler` answers every name the format uses with a `Record` that
+merely remembers what it was given; any other name is refused. What we need (a date, an integer, a plain array) is
+decoded from records here, by us.
 """
 
 import io
 import math
 import pickle
-import pickletools
 from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
 
 from encoders.errors import UserError
+from encoders.pickles import DATA, RefusedError, scan
 
 REMEDY = "it is damaged or not GEO-Bench's; download it again"
 MAX_BYTES = 8 * 2**20
@@ -48,20 +48,6 @@ _OTHER_NAMES = {
     *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
     *((f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core")),
 }
-_PUTS = {"BINPUT", "LONG_BINPUT", "MEMOIZE"}
-_GETS = {"BINGET", "LONG_BINGET"}
-_ATOMS = {
-    *("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "SHORT_BINBYTES", "BINBYTES", "BINBYTES8"),
-    *("NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
-}
-_SETTERS = {"SETITEM", "SETITEMS"}
-_INSTRUCTIONS = {
-    *("PROTO", "FRAME", "STOP", "MARK", "EMPTY_DICT", "EMPTY_LIST", "EMPTY_TUPLE", "APPEND", "APPENDS"),
-    *_SETTERS,
-    *("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "BYTEARRAY8"),
-    *("GLOBAL", "STACK_GLOBAL", "NEWOBJ", "REDUCE", "BUILD"),
-    *(_PUTS | _GETS | _ATOMS),
-}
 
 
 class Record:
@@ -87,10 +73,6 @@ class Record:
         return self.state.get(name) if isinstance(self.state, dict) else None
 
 
-class _RefusedError(Exception):
-    """Why a pickle is not read, as the end of a sentence."""
-
-
 @cache
 def _record_class(name: str) -> type[Record]:
     return type(name, (Record,), {"__slots__": (), "name": name})
@@ -100,7 +82,7 @@ class _InertUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> type[Record]:
         if (module in _GEOBENCH_MODULES and name in _GEOBENCH_NAMES) or (module, name) in _OTHER_NAMES:
             return _record_class(name)
-        raise _RefusedError(f"it asks for {_short(f'{module}.{name}')}, which the format does not use")
+        raise RefusedError(f"it asks for {_short(f'{module}.{name}')}, which the format does not use")
 
 
 def read(data: bytes, where: str) -> Any:
@@ -114,66 +96,17 @@ def read(data: bytes, where: str) -> Any:
     """
     try:
         if len(data) > MAX_BYTES:
-            raise _RefusedError(f"it holds {len(data)} bytes of metadata, more than {MAX_BYTES}")
-        _scan(data)
+            raise RefusedError(f"it holds {len(data)} bytes of metadata, more than {MAX_BYTES}")
+        stream = io.BytesIO(data)
+        scan(stream, DATA)
+        if stream.tell() != len(data):
+            raise RefusedError("something follows its end")
         return _InertUnpickler(io.BytesIO(data)).load()
-    except _RefusedError as error:
+    except RefusedError as error:
         raise UserError(f"{where}: refused, nothing in it was executed: {error}; {REMEDY}") from None
     # Whatever else the unpickler stumbles over is the file's fault, whichever exception it chooses.
     except Exception as error:
         raise UserError(f"{where}: unreadable metadata ({type(error).__name__}); {REMEDY}") from None
-
-
-def _scan(data: bytes) -> None:
-    """Follow a pickle without obeying it: admit only instructions that describe data.
-
-    Each object on the stack is known by the instruction that made it. Dictionary keys must be atoms, because
-    hashing nested tuples can take for ever or overflow the stack; memo slots must be near, because a slot's
-    number makes the unpickler reserve as much memory.
-    """
-    stack: list[str] = []
-    marks: list[int] = []
-    memo: dict[int, str] = {}
-    for opcode, argument, position in pickletools.genops(data):
-        name = opcode.name
-        if name not in _INSTRUCTIONS:
-            raise _RefusedError(f"it uses the pickle instruction {name}, which the format does not use")
-        if name == "MARK":
-            marks.append(len(stack))
-        elif name in _PUTS:
-            slot = len(memo) if argument is None else int(argument)
-            if slot > len(data) or len(stack) <= (marks[-1] if marks else 0):
-                raise _RefusedError(f"it misuses memo slot {slot}")
-            memo[slot] = stack[-1]
-        elif name in _GETS:
-            stack.append(memo[int(argument or 0)])
-        else:
-            below, marked, left = _effect(name)
-            keys = _take(stack, below, marks.pop() if marked else len(stack), marks)
-            if name in _SETTERS and not _ATOMS.issuperset(keys[::2]):
-                raise _RefusedError("a dictionary in it has a key that is neither text nor a number")
-            stack += [name] * left
-        if name == "STOP" and position != len(data) - 1:
-            raise _RefusedError("something follows its end")
-
-
-@cache
-def _effect(name: str) -> tuple[int, bool, int]:
-    """Of an instruction: objects consumed below its mark, whether it has one, objects left."""
-    opcode = next(opcode for opcode in pickletools.opcodes if opcode.name == name)
-    before = [kind.name for kind in opcode.stack_before]
-    marked = "mark" in before
-    return before.index("mark") if marked else len(before), marked, len(opcode.stack_after)
-
-
-def _take(stack: list[str], below: int, mark: int, marks: list[int]) -> list[str]:
-    """Remove the `below` objects under a mark and all above it; return them without the lowest."""
-    lowest = mark - below
-    if lowest < (marks[-1] if marks else 0):
-        raise _RefusedError("it takes more objects than it made")
-    taken = stack[lowest + 1 :]
-    del stack[lowest:]
-    return taken
 
 
 def integer(value: object) -> int | None:

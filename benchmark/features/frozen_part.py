@@ -91,11 +91,14 @@ class FrozenPart:
             return Batch(rows, None)
 
     def stem(self, batch: Batch) -> Tensor:
-        """The stems of a batch of native images, float32 on the encoder's device; values are scaled there too."""
+        """The stems of a batch of native images, float32 on the encoder's device."""
+        return self.encoder.stem(self.images(batch))
+
+    def images(self, batch: Batch) -> Tensor:
+        """What the encoder is fed of a batch of native images; values are scaled on its device."""
         native = torch.from_numpy(self._native(batch.rows)) if batch.values is None else batch.values[0]
         sent, view = send(native, self.encoder.device), self.reading.view
-        fed = self.transform(sent) if view is None else view.images(self.transform, sent, batch.rows)
-        return self.encoder.stem(fed)
+        return self.transform(sent) if view is None else view.images(self.transform, sent, batch.rows)
 
     def _native(self, rows: np.ndarray) -> np.ndarray:
         """Images as they are stored, flipped as their rows say."""

@@ -80,25 +80,17 @@ class Shapes:
 
 def measure(encoder: "Encoder", transform: "InputTransform", split: "Split") -> Shapes:
     """The shapes of an encoder's outputs on a split, by running its first image."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+    from benchmark.flops.running import counted
 
-    # Releases of PyTorch that lack this operator count attention on GPUs alone.
-    on_cpu = {
-        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: lambda query, key, value, *_, **__: sdpa_flop_count(
-            query, key, value
-        )
-    }
     image = transform(np.asarray(split.images[:1])).to(encoder.device)
-    with FlopCounterMode(display=False, custom_mapping=on_cpu) as counter:
-        stem = encoder.stem(image)
-        features = encoder.body(stem)
+    stem, stem_flops = counted(lambda: encoder.stem(image))
+    features, body_flops = counted(lambda: encoder.body(stem))
 
     def shape(tensor: "Tensor") -> tuple[int, ...]:
         return tuple(tensor.shape[1:])
 
     maps = tuple(shape(one) for one in features.maps)
-    return Shapes(shape(image), shape(stem), maps, encoder.embedding_dim, counter.get_total_flops())
+    return Shapes(shape(image), shape(stem), maps, encoder.embedding_dim, stem_flops + body_flops)
 
 
 def choose_tier(

@@ -152,9 +152,23 @@ def _fetch_options(fetch: Parser) -> None:
 
 
 def _profile_options(profile: Parser) -> None:
-    profile.add_argument("dataset", metavar="DATASET")
-    profile.add_argument("--against", choices=("geobench",), default="geobench", help="whom to compare with")
-    profile.add_argument("--samples", type=COUNT, default=2000, metavar="N", help="samples read (default: 2000)")
+    profile.add_argument(
+        "names", nargs="+", metavar="NAME", help="ENCODER DATASET, then overrides KEY=VALUE; DATASET alone: geobench"
+    )
+    profile.add_argument(
+        "--against",
+        choices=("recompute", "geobench"),
+        help="recompute: the same work the official way, the encoder in every epoch; geobench: reading alone",
+    )
+    profile.add_argument("--images", type=COUNT, default=64, metavar="N", help="of train, to be timed on (default: 64)")
+    profile.add_argument("--rounds", type=COUNT, default=5, metavar="N", help="each part is timed (default: 5)")
+    profile.add_argument("--top", type=COUNT, metavar="N", help="also the N operations that take longest")
+    profile.add_argument("--samples", type=COUNT, default=2000, metavar="N", help="read with geobench (default: 2000)")
+    profile.add_argument("--probe", metavar="NAME", help="see `list probes` (default: linear; upernet on masks)")
+    profile.add_argument("--fusion", metavar="A,B", help="fusers, see `list fusions` (default: none)")
+    profile.add_argument("--seeds", type=SEEDS, metavar="N", help="seeds of trained decoders (default: the protocol's)")
+    _composed_options(profile)
+    _code_option(profile)
     _place_options(profile)
 
 
@@ -194,10 +208,14 @@ def _grid_options(run: Parser) -> None:
 
 
 def _shared_options(command: Parser) -> None:
+    _composed_options(command)
+    command.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides of any config value")
+
+
+def _composed_options(command: Parser) -> None:
     command.add_argument("--bands", metavar="TRACK", help="rgb or authors (default: rgb)")
     command.add_argument("--protocol", metavar="NAME", help="see `list protocols` (default: frozen)")
     command.add_argument("--device", metavar="NAME", help="auto, cpu or cuda (default: auto)")
-    command.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="Hydra overrides of any config value")
 
 
 def _code_option(command: Parser) -> None:
@@ -231,5 +249,5 @@ COMMANDS = {
     "rerun": Command("repeat one record's cell elsewhere and compare, changing nothing", _rerun_options),
     "anchors": Command("measure cells that have published values, and say inside or outside", _anchors_options),
     "fetch": Command("download weights and datasets, checked; or write made-up data", _fetch_options),
-    "profile": Command("measure how fast samples are read, against the geobench package", _profile_options),
+    "profile": Command("measure how fast a run is, part by part, and beside the official way", _profile_options),
 }

@@ -5,7 +5,7 @@ all that a record weighs and nearly all the time that reading one takes.
 """
 
 import math
-import warnings
+import re
 from collections.abc import Callable
 from typing import Annotated
 
@@ -15,6 +15,7 @@ from pydantic import PlainSerializer, WrapValidator
 from benchmark.scoring.counts import Array
 
 Nested = list[list[list[float]]]
+_WHOLE_NUMBERS = re.compile(r"(-?[0-9]{1,18}( -?[0-9]{1,18})*)?")
 
 
 def pack(counts: Nested) -> object:
@@ -56,13 +57,10 @@ def array(packed: dict[str, object]) -> Array:
 
 
 def _numbers(text: str) -> Array:
-    # Seven times faster than converting words; what it can't read is a warning, in later numpy an error.
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", DeprecationWarning)
-        try:
-            return np.fromstring(text, np.int64, sep=" ").astype(np.float64)
-        except (DeprecationWarning, ValueError):
-            raise ValueError("other than whole numbers are in it") from None
+    # Seven times faster than converting words, if what it can't read is kept from it.
+    if not _WHOLE_NUMBERS.fullmatch(text):
+        raise ValueError("other than whole numbers are in it")
+    return np.fromstring(text, np.int64, sep=" ").astype(np.float64)
 
 
 def _read(value: object, check: Callable[[object], Nested]) -> Nested:

@@ -56,16 +56,16 @@ def train_and_score(
         By name, what each seed of the chosen learning rate measured on test, or why nothing could be: the
         fuser doesn't fit the encoder, or no learning rate trained every seed.
     """
-    task = _task(data, protocol, features["test"].windows)
+    task = task_of(data, protocol, features["test"].windows)
     candidates = CANDIDATES if head == "bn_linear" else ("",)
     builds: dict[str, Callable[[torch.Generator], Decoder]] = {}
     found: dict[str, dict[int, Measured] | UserError] = {}
     sizes = {}
     for name, fuser in fusers.items():
-        build = functools.partial(_decoder, head, fuser, encoder, data, protocol)
+        build = functools.partial(make_decoder, head, fuser, encoder, data, protocol)
         try:
             # The widest of its candidates is the last.
-            sizes[name] = _parameters(functools.partial(build, candidate=candidates[-1]))
+            sizes[name] = parameters_of(functools.partial(build, candidate=candidates[-1]))
         except UserError as error:
             found[name] = error
         else:
@@ -79,7 +79,7 @@ def train_and_score(
     )  # fmt: skip
     trained: list[Trained] = []
     portions = Portions()
-    for bank in _passes(loop.members(builds, protocol, candidates), sizes, memory_bytes):
+    for bank in passes(loop.members(builds, protocol, candidates), sizes, memory_bytes):
         for _, part in portions.of(bank, train, f"{title}: decoders"):
             trained += part
     selection = select(trained)
@@ -108,7 +108,7 @@ def _whole(features: SplitFeatures, split: Split) -> SplitFeatures | WholeImages
     return features if features.windows is None else WholeImages(features.windows, features, split.labels)
 
 
-def _task(data: OpenDataset, protocol: Protocol, windows: Windows | None) -> Task:
+def task_of(data: OpenDataset, protocol: Protocol, windows: Windows | None) -> Task:
     dataset = data.dataset
     kind: Kind = "segmentation" if dataset.task == "segmentation" else "single_label"
     kind = "multi_label" if dataset.multilabel else kind
@@ -116,7 +116,7 @@ def _task(data: OpenDataset, protocol: Protocol, windows: Windows | None) -> Tas
     return Task(kind, dataset.num_classes, headline(kind, dataset.metric, dataset.no_data), ignored, windows)
 
 
-def _decoder(
+def make_decoder(
     head: str,
     options: Mapping[str, object],
     encoder: Encoder,
@@ -144,12 +144,12 @@ def _decoder(
     return build(generator=generator, auxiliary=(protocol.head_channels, protocol.auxiliary_weight))
 
 
-def _parameters(build: Callable[[torch.Generator], Decoder]) -> int:
+def parameters_of(build: Callable[[torch.Generator], Decoder]) -> int:
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in build(torch.Generator()).parameters())
 
 
-def _passes(bank: Sequence[Member], sizes: Mapping[str, int], memory_bytes: int) -> Iterator[list[Member]]:
+def passes(bank: Sequence[Member], sizes: Mapping[str, int], memory_bytes: int) -> Iterator[list[Member]]:
     """The members, as many at a time as the memory holds, at least one."""
     needed = [BYTES_A_PARAMETER * sizes[member.name] for member in bank]
     for together in packed(needed, memory_bytes):

@@ -103,7 +103,7 @@ def train(
         if not begun:
             break
         order = data_order(protocol.order_seed, epoch, images, source.variants, fresh)
-        with closing(_pass(trainees, feed, order[: steps * protocol.decoder_batch])) as made:
+        with closing(one_pass(trainees, feed, order[: steps * protocol.decoder_batch])) as made:
             for step in made:
                 if protocol.is_evaluated(epoch, step, steps, epochs):
                     evaluate(epoch)
@@ -128,8 +128,8 @@ def data_order(order_seed: int, epoch: int, images: int, variants: int = 1, fres
     return order if variants == 1 else order * variants + rng.integers(0, variants, images)
 
 
-def _pass(trainees: Sequence[Trainee], feed: Feed, order: np.ndarray) -> Generator[int, None, None]:
-    """Each step (from 1) of an epoch, once those who have not ended have made it."""
+def one_pass(trainees: Sequence[Trainee], feed: Feed, order: np.ndarray) -> Generator[int, None, None]:
+    """Each step (from 1) of an epoch, once those who have not ended have made it; close it where it is left early."""
     with closing(feed.batches(order, trainees[0].protocol.decoder_batch)) as batches:
         for step, (maps, truth) in enumerate(batches, start=1):
             live = [trainee for trainee in trainees if trainee.ended is None]

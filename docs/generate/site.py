@@ -27,7 +27,12 @@ PLACES: dict[str, Callable[[], str]] = {
     "ray": functools.partial(protocol.executor, "ray"),
 }
 MARK = re.compile(r"<!-- generated: ([\w ]+) -->")
-FROM_THE_ROOT = {"changelog.md": "CHANGELOG.md", "contributing.md": "CONTRIBUTING.md", "security.md": "SECURITY.md"}
+FROM_THE_ROOT = {
+    "index.md": "README.md",
+    "changelog.md": "CHANGELOG.md",
+    "contributing.md": "CONTRIBUTING.md",
+    "security.md": "SECURITY.md",
+}
 """Pages that are files of the repository's root, as far as it has them."""
 ANNOUNCED = ("experiments.md", "library.md", "pangaea.md", "performance.md", "protocols.md", "security.md")
 """Pages that may be named and linked before they are written; whatever else is missing fails a strict build."""
@@ -53,7 +58,7 @@ def from_the_root(text: str) -> str:
         page = next((page for page, name in FROM_THE_ROOT.items() if name == target), None)
         return f"[{words}]({page})" if page else f"`{target}`" if words == target else f"{words} (`{target}`)"
 
-    return INTERNAL.sub(moved, text)
+    return INTERNAL.sub(moved, text.replace("](docs/assets/", "](assets/"))
 
 
 def made() -> dict[str, str]:

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import evaluate
-from benchmark.grid import failures
+from benchmark.scoring import npz
+from encoders.checkpoints import DIGESTS
 
 ROOT = Path(__file__).parents[2]
 LONGEST_LINE = 1500
 """Characters of a line of error; paths of tests are long."""
+LARGEST_PICTURES = 10**8
 REMEDIES = (
     *("choose", "give", "download", "delete", "did you mean", "it must", "must be", "see `", "add", "leave", "name ", "say "),
     *("write", "fetch", "correct", "check", "make room", "restore", "mend", "set ", "run ", "use ", "make some", "quote"),
@@ -173,17 +175,24 @@ def _may_go(name: str) -> bool:
 
 
 def _allowed(place: Place, name: str) -> bool:
-    """A lock, a whole error record, or a file of a split that was ingested whole, or of features that are whole."""
+    """Whether a new file is a lock, or of a kind that may stay, and whole."""
     path = place.folder / name
-    if path.name in (".lock", "lock", "claims") or path.name.endswith(".lock"):
+    if path.name in ("lock", "claims") or path.name.endswith(".lock"):
         return True
-    if path.parent == place.output / "errors":
-        return any(json.loads(path.read_text())["title"] == one.title for one in failures.read(place.output))
-    if path.is_relative_to(place.home / "data"):
-        return path.parent.suffix != ".partial" and (path.parent / "manifest.json").is_file()
-    if path.is_relative_to(place.home / "features"):
-        return (path.parent / "about.json").is_file()
-    return False
+    return any(path.is_relative_to(folder) and whole(path) for folder, whole in _may_stay(place).items())
+
+
+def _may_stay(place: Place) -> dict[Path, Callable[[Path], bool]]:
+    """Where a failed run may leave files, and what makes one whole."""
+    return {
+        place.output / "errors": lambda path: bool(json.loads(path.read_text())["message"]),
+        place.output / "pictures": lambda path: bool(npz.read(path.read_bytes(), LARGEST_PICTURES)),
+        place.weights / DIGESTS: lambda path: all(len(one) == 64 for one in json.loads(path.read_text()).values()),
+        place.home / "data": lambda path: (
+            path.parent.suffix != ".partial" and (path.parent / "manifest.json").is_file()
+        ),
+        place.home / "features": lambda path: (path.parent / "about.json").is_file(),
+    }
 
 
 def run(argv: list[str], place: Place, capsys: Any) -> Ended:

@@ -171,6 +171,6 @@ def cases() -> list[Case]:
     ]
 
 
-@pytest.mark.parametrize("case", cases(), ids=str)
+@pytest.mark.parametrize("case", list(cases()), ids=str)
 def test_a_partition_that_cannot_be_is_one_line(case: Case, refuses: Callable[[Case], Ended]) -> None:
     refuses(case)
