@@ -4,6 +4,7 @@ Recordings are read from `$PARITY_DIR/satdifuser` where that is set, else from t
 Widths, experts, classes and steps are the recording's own; every tensor of a file must be compared.
 """
 
+import dataclasses
 import functools
 import json
 import os
@@ -16,6 +17,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmark.training.bank import Member, Trainee
+from benchmark.training.prediction import Task, headline
+from decoders import decoder as decoders
 from decoders.fusion import build_fuser
 from decoders.heads import PooledClassifier
 from decoders.moe import MixtureOfExperts, Routing
@@ -26,6 +30,7 @@ from decoders.weighted import GlobalWeighted, LocalWeighted
 from encoders.base import Level
 from encoders.checkpoints import load_tensors
 from tests.parity import figures
+from tests.test_protocol import protocol
 
 ROOT = Path(os.environ.get("PARITY_DIR") or Path(__file__).parent / "recordings")
 FOLDER = ROOT / "satdifuser"
@@ -256,6 +261,32 @@ def test_training_steps_are_the_official_ones(fuser: str) -> None:
         assert recorded["step"] == number
         optimiser.step()
     print("max relative error", {key: f"{error:.1e}" for key, error in worst.items()})
+
+
+@every_fuser
+def test_the_bank_under_satdifuser_code_trains_as_officially(fuser: str) -> None:
+    """The protocol's own optimiser, schedule and step, with the recording's numbers in place of the dataset's."""
+    decay, schedule = recipe()
+    rules = dataclasses.replace(
+        protocol("satdifuser_code"),
+        weight_decay=decay,
+        epochs=int(schedule["total_epochs"]),
+        warmup_epochs=int(schedule["warmup_epochs"]),
+        final_rate=schedule["min_lr"],
+        learning_rates=(schedule["max_lr"],),
+    )
+    official = Decoder(fuser, "classifier")
+    member = Member(fuser, 42, rules.learning_rates[0], lambda _: decoders.Decoder(official.fuser, official.head))
+    task = Task("single_label", META["num_classes"], headline("single_label", "accuracy"))
+    # The recording has one batch an epoch.
+    trainee = Trainee(member, task, rules, len(STEPS[fuser]), "cpu", steps_per_epoch=1)
+    trainee.decoder.train()
+    given, labels = tuple(level.float() for level in maps()), torch.tensor(STEPS["_labels"])
+    for number, recorded in enumerate(STEPS[fuser]):
+        trainee.learn(given, labels)
+        told = trainee.told(number)
+        assert told.learning_rate == pytest.approx(recorded["lr"], rel=RTOL_RATE, abs=0)
+        assert told.loss == pytest.approx(recorded["loss"], rel=RTOL_TRAINING), number
 
 
 @whole_folder
