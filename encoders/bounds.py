@@ -32,6 +32,8 @@ Count = Annotated[int, _NUMBER, Field(ge=1, le=10**6)]
 Few = Annotated[int, _NUMBER, Field(ge=1, le=1000)]
 """Of what each costs a training, a process or a draw."""
 FewFrom0 = Annotated[int, _NUMBER, Field(ge=0, le=1000)]
+Timestep = Annotated[int, _NUMBER, Field(ge=-1, le=1000)]
+"""Of a diffusion model; -1 is the image itself, before its first step."""
 Seed = Annotated[int, _NUMBER, Field(ge=0, lt=2**32)]
 Bytes = Annotated[int, _NUMBER, Field(ge=0, le=10**15)]
 Classes = Annotated[int, _NUMBER, Field(ge=1, le=10_000)]

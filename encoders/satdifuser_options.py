@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from encoders.bounds import Few, FewFrom0, NotNegative, Seed, Width
+from encoders.bounds import Few, FewFrom0, NotNegative, Seed, Timestep, Width
 from encoders.errors import UserError, strict, validate
 
 Kind = Literal["attn1", "conv2", "attn2"]
@@ -62,7 +62,7 @@ class Options:
 
     num_steps: Few = 50
     save_indices: tuple[FewFrom0, ...] | None = None
-    save_timesteps: tuple[FewFrom0, ...] | None = None
+    save_timesteps: tuple[Timestep, ...] | None = None
     modules: dict[Kind, tuple[FewFrom0, ...]] = field(
         default_factory=lambda: {"attn1": (1, 2, 3), "conv2": (0, 1, 2, 3)}
     )

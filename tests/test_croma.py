@@ -142,7 +142,7 @@ def test_what_is_wrong_with_a_file_is_named(tmp_path: Path) -> None:
         ({"layers": [2]}, r"'layers' is \[2\]; name some of 0 to 1"),
         ({"layers": []}, "name some of 0 to 1"),
         ({"layers": [1, 0]}, "ascending"),
-        ({"layers": [-1, 0]}, "name some of 0 to 1"),
+        ({"layers": [-1, 0]}, "it must be at least 0"),
         ({"architecture": {"width": 40, "depth": 2}}, "multiple of 16"),
         ({"architecture": {"width": 32, "depth": 3}}, "even"),
         ({"layer": [1]}, "unknown key 'layer'; did you mean layers"),
@@ -161,7 +161,7 @@ def test_sizes_channels_and_precisions_that_cannot_be_are_refused() -> None:
         build()(torch.rand(1, 12, 32, 40))
     with pytest.raises(UserError, match="joint looks at 14 channels, not at 12; set inputs to croma_joint"):
         encoders.build(replace(encoders.card("croma_tiny"), options={"modality": "joint"}))
-    with pytest.raises(UserError, match="unknown precision 'float16'"):
+    with pytest.raises(UserError, match="precision is 'float16'"):
         build(precision="float16")
 
 

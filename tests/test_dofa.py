@@ -173,7 +173,7 @@ def test_bfloat16_holds_the_blocks_only_and_gives_float32(tiny: dict[str, DOFA])
         ({"architecture": {"dim": 30, "depth": 1, "heads": 4, "patch": 16, "image": 32}}, "multiple of heads"),
         ({"generation": "v2", "kernel_layout": "new"}, "are v1's; remove them"),
         ({"generation": "v2", "position": "bilinear"}, "are v1's; remove them"),
-        ({"radar_um": 0}, "radar_um is 0"),
+        ({"radar_um": 0}, "'radar_um' is 0; it must be more than 0"),
         ({"position": "nearest"}, "'position' is 'nearest'"),
         ({"kernel_layout": "oldest"}, "did you mean old"),
         ({"layer": [1]}, "unknown key 'layer'; did you mean layers"),

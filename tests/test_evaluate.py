@@ -406,7 +406,7 @@ def test_the_doctor_tells_weights_that_are_there(tmp_path: Path, capsys: pytest.
         (("--encoder", "imagestats,imagestats", "--dataset", "m-eurosat"), "once"),
         ((*DEMO, "--bands", "infrared"), "'infrared'"),
         ((*DEMO, "--fusion", "gv"), "'gv'"),
-        ((*DEMO, "--seeds", "x"), "invalid int value"),
+        ((*DEMO, "--seeds", "x"), "no whole number from 1 to"),
         ((*DEMO, "--nonsense"), "--nonsense"),
         ((*DEMO, "--encoder", "rcf", "--partition", "0.03x_train"), "0.03x_train"),
         ((*DEMO, "batch_sise=3"), "did you mean batch_size"),

@@ -195,7 +195,9 @@ def test_f1_of_macro_means_is_the_harmonic_mean_of_macro_precision_and_recall():
 def test_miou_per_image_is_torchmetrics_mean_iou_of_masks():
     from torch import from_numpy
 
-    MeanIoU = pytest.importorskip("torchmetrics", minversion="1.7").segmentation.MeanIoU
+    pytest.importorskip("torchmetrics", minversion="1.7")
+    from torchmetrics.segmentation import MeanIoU
+
     truth, predicted = (from_numpy(RNG.integers(0, k, (9, 12, 12))) for k in (3, 5))
     truth[:, :6] = truth[:, :1, :1]  # so that images hold different classes
     reference_metric = MeanIoU(num_classes=5, input_format="index")

@@ -265,11 +265,11 @@ def test_bfloat16_holds_the_unet_only_and_gives_float32(tiny: SatDiFuser, images
         ({"save_indices": None, "save_timesteps": [1, 100, 200]}, "100 is not a step .* nearest: 81 and 101"),
         ({"save_indices": [50]}, "nearest: 48 and 49"),
         ({"save_indices": []}, "save_indices is empty"),
-        ({"num_steps": 0}, "num_steps is 0"),
+        ({"num_steps": 0}, "'num_steps' is 0; it must be at least 1"),
         ({"mode": "generation"}, r"generation looks at an image once but 3 .* save_indices: \[40\]"),
         ({"mode": "generation", "save_indices": [40], "guidance": 2.0}, "guidance acts on inversion only"),
         ({"mode": "inverse"}, "'mode' is 'inverse'; did you mean inversion"),
-        ({"guidance": -1}, "null switches it off"),
+        ({"guidance": -1}, "'guidance' is -1; it must be at least 0"),
         ({"seed": -1}, "'seed' is -1"),
         ({"modules": {"attn1": [0]}}, "up block 0 has no attn1; remove 0 from attn1"),
         ({"modules": {"conv2": [4]}}, "no up block 4; choose from: 0, 1, 2, 3"),
@@ -299,7 +299,7 @@ def test_inputs_that_cannot_be_are_refused(tiny: SatDiFuser, images: Tensor) -> 
         tiny.body(torch.zeros(1, 2, 4, 8, 8))
     with pytest.raises(UserError, match="not at 9 channels"):
         encoders.build(CARD, bands=list(KNOWN.values())[:9])
-    with pytest.raises(UserError, match="unknown precision 'bfloat61'; did you mean bfloat16"):
+    with pytest.raises(UserError, match="precision is 'bfloat61'; did you mean bfloat16"):
         build(precision="bfloat61")
     card = encoders.card("satdifuser")
     with pytest.raises(UserError, match="'architecture' is for drawn weights"):

@@ -202,7 +202,7 @@ def test_what_is_wrong_with_a_file_is_named(tiny: Satlas, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"images": 0}, "images is 0; give 1 to 8"),
+        ({"images": 0}, "'images' is 0; it must be at least 1"),
         ({"images": MOST_IMAGES + 1}, "images is 9; give 1 to 8"),
         (
             {"images": 3},
