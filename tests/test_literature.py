@@ -39,7 +39,7 @@ def test_percent_becomes_a_fraction_and_a_fraction_stays(tmp_path: Path) -> None
 
 WRONG = {
     "no number": (ROW.replace("86.5", "n/a"), "line 2: 'value' is 'n/a'"),
-    "not finite": (ROW.replace("86.5", "nan"), "line 2: .*value nan of"),
+    "not finite": (ROW.replace("86.5", "nan"), "line 2: 'value' is 'nan'; it must be a finite number"),
     "percent as fraction": (ROW.replace("(%)", ""), "line 2: .*value 86.5 of 'accuracy' is not in range"),
     "task": (ROW.replace("classification", "detection"), "line 2: 'task' is 'detection'"),
     "no source": (ROW.replace("https://example.org/paper", ""), "line 2: .*url is empty"),
