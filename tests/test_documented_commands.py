@@ -32,7 +32,7 @@ OWN = {
 }
 """The files of an encoder and a dataset of one's own, which other pages name; the encoder also as my_encoder."""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-OTHERS_OPTIONS = {"--extra", "--group", "--strict", "--python", "--change", "--base"}
+OTHERS_OPTIONS = {"--extra", "--group", "--strict", "--python", "--change", "--base", "--hours"}
 """Options of other programs that pages name."""
 
 

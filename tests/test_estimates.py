@@ -73,7 +73,7 @@ def estimated(folder: Path, found: Sequence[Cell], known: Rates | None = None) -
 
 
 def test_every_built_in_encoder_says_what_its_features_look_like() -> None:
-    assert list(shapes.declared()) == encoders.built_in()
+    assert [name for name in shapes.declared() if " " not in name] == encoders.built_in()
 
 
 @pytest.mark.parametrize("name", ["imagestats", "rcf", "croma_tiny", "dofa_v2_tiny", "satlas_tiny"])
@@ -88,7 +88,7 @@ def test_shapes_are_those_of_the_built_encoder(name: str) -> None:
     assert measured.stem == tuple(stem.shape[1:])
     assert measured.maps == tuple(tuple(one.shape[1:]) for one in features.maps)
     assert measured.embedding == features.embedding.shape[1]
-    assert shapes.declare(name) == shapes.declared()[name]
+    assert shapes.declare(card) == shapes.declared()[name]
 
 
 def test_satdifuser_has_the_bytes_its_page_says() -> None:

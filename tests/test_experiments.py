@@ -173,7 +173,7 @@ def test_a_name_or_file_that_is_not_there_is_one_sentence(
     assert "no experiment 'fusion_ablations'; did you mean fusion_ablation?" in refused("fusion_ablations")
     assert "cannot be read as YAML (No such file or directory)" in refused(str(tmp_path / "x.yaml"))
     (tmp_path / "x.yaml").write_text("a: [")
-    assert "no YAML" in refused(str(tmp_path / "x.yaml"), "--device", "cpu")
+    assert "cannot be read as YAML" in refused(str(tmp_path / "x.yaml"), "--device", "cpu")
     assert evaluate.main(["--experiment", "timesteps", "--demo"]) == 2
     assert "give one" in capsys.readouterr().err
     assert evaluate.main(["--experiment", "timesteps", "--on", "h200"]) == 2
