@@ -68,7 +68,7 @@ def test_width_and_groups_are_the_protocols() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"temperature": 0.0}, "'temperature' is 0.0; choose more than 0"),
+        ({"temperature": 0.0}, "'temperature' is 0.0; it must be more than 0"),
         ({"temprature": 1.0}, "did you mean temperature"),
     ],
 )
