@@ -31,30 +31,37 @@ class Stopped(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def stoppable() -> Iterator[None]:
-    """Within it a signal raises `Stopped`, and ends the process after `GRACE_SECONDS`; in a main thread only."""
+    """Within it a signal raises `Stopped`, and ends the process after `GRACE_SECONDS`; in a main thread only.
+
+    A signal that falls into a finaliser, where Python drops what is raised, raises `Stopped` at the end instead.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     ear, mouth = os.pipe()
     os.set_blocking(mouth, False)
     wakeup = signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
-    handlers = {number: signal.signal(number, _stop) for number in SIGNALS}
+    asked: list[int] = []
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        for one in SIGNALS:
+            signal.signal(one, signal.SIG_IGN)  # a second one would cut short what the first one started
+        raise Stopped(number)
+
+    handlers = {number: signal.signal(number, stop) for number in SIGNALS}
     watch = threading.Thread(target=_watch, args=(ear,), daemon=True)
     watch.start()
     try:
         yield
+        if asked:
+            raise Stopped(asked[0])
     finally:
         os.write(mouth, bytes([_DONE]))
         signal.set_wakeup_fd(wakeup)
         for number, handler in handlers.items():
             signal.signal(number, handler)
         os.close(mouth)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    for one in SIGNALS:
-        signal.signal(one, signal.SIG_IGN)  # a second one would cut short what the first one started
-    raise Stopped(number)
 
 
 def _watch(ear: int) -> None:

@@ -45,6 +45,7 @@ def compose(
         settings={"device": "cpu"},
         overrides=list(overrides),
         executor=executor,
+        allow_code=True,
     )
 
 

@@ -144,7 +144,7 @@ def test_families_and_files_are_named_as_they_were_asked_for(tmp_path: Path) -> 
     own = tmp_path / "file.yaml"
     own.write_text(json.dumps({key: value for key, value in plain.items() if key not in ("adapter", "home")}))
     given = f"croma:tiny,imagestats,{own}-gw,{own}"
-    asked = ("--encoder", given, "--dataset", "real-chesapeake-patches")
+    asked = ("--encoder", given, "--dataset", "real-chesapeake-patches", "--allow-code")
     request = request_of(*asked)
     failed = [cell for cell in cells(request) if cell.card.name != "imagestats"]
     assert [cell.row for cell in failed] == ["croma:tiny", "mine", "mine"]

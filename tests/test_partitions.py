@@ -109,7 +109,7 @@ def test_unknown_partitions_are_refused(geobench_written: Path, tmp_path: Path) 
     for name, told in (
         ("stratified_0.10_draw5", "did you mean stratified_0.10_draw"),
         ("spatial", "it is for m-cashew-plant"),
-        ("0.1x_train", "has no partition '0.1x_train'; it has"),
+        ("0.1x_train", "has no partition '0.1x_train'; did you mean 0.10x_train"),
     ):
         with pytest.raises(UserError, match=told):
             ingest.open_dataset(EUROSAT, geobench_written, tmp_path, name)

@@ -177,7 +177,7 @@ def test_another_run_is_not_evaluated_and_its_fields_are_named(
         (lambda c: c["dataset"].update(benchmark=".."), "names no dataset"),
         (lambda c: c["card"].update(adapter="os:system"), "unknown adapter 'os:system'"),
         (lambda c: c["card"].update(inputs="../../secrets"), "no input profile '../../secrets'"),
-        (lambda c: c["protocol"].update(optimizer="sgd"), "'protocol.optimizer' is 'sgd'"),
+        (lambda c: c["protocol"].update(optimizer="lion"), "'protocol.optimizer' is 'lion'"),
     ],
 )
 def test_a_configuration_that_cannot_be_is_refused_in_one_sentence(
