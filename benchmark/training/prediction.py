@@ -169,8 +169,11 @@ def confusions(predicted: Tensor, truth: Tensor, num_classes: int) -> Tensor:
     """Pixels by [truth, prediction] of each image, from two (B, H, W) of classes: (B, K, K) int64."""
     batch, cells = len(truth), num_classes**2
     image = torch.arange(batch, device=truth.device).view(-1, 1, 1) * cells
-    index = image + truth.long() * num_classes + predicted
-    return torch.bincount(index.flatten(), minlength=batch * cells).view(batch, num_classes, num_classes)
+    index = (image + truth.long() * num_classes + predicted).flatten()
+    # `bincount` would ask a GPU for the largest value, and wait for the answer.
+    counted = torch.zeros(batch * cells, dtype=torch.int64, device=truth.device)
+    counted.scatter_add_(0, index, torch.ones_like(index))
+    return counted.view(batch, num_classes, num_classes)
 
 
 def batches(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
