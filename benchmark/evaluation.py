@@ -104,6 +104,7 @@ def frozen(
         UserError: weights are missing or not those of the encoder.
     """
     from encoders import build
+    from encoders.placing import placed
 
     encoder = build(
         cell.card,
@@ -111,7 +112,8 @@ def frozen(
         image_size=plan.side,
         weights_dir=places.weights_dir,
         precision=cell.settings.precision,
-    ).to(device)
+    )
+    encoder = placed(encoder, device, cell.settings.compile)
     return encoder, inputs.InputTransform(plan, data.statistics)
 
 
@@ -228,7 +230,7 @@ def _measure(
 
 
 def pick_device(choice: str) -> str:
-    """`auto` is the GPU where there is one.
+    """The device, from here on with float32 products and convolutions that are float32; `auto` is the GPU if any.
 
     Raises:
         UserError: `cuda` where there is none.
@@ -237,6 +239,8 @@ def pick_device(choice: str) -> str:
 
     if choice == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: this machine has no CUDA device that PyTorch can use; choose cpu or auto")
+    # Its 10 bits of mantissa are no float32; by default PyTorch's convolutions take them on a GPU.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     return ("cuda" if torch.cuda.is_available() else "cpu") if choice == "auto" else choice
 
 
