@@ -237,10 +237,11 @@ def pick_device(choice: str) -> str:
     """
     import torch
 
+    from encoders.placing import exact_float32
+
     if choice == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: this machine has no CUDA device that PyTorch can use; choose cpu or auto")
-    # Its 10 bits of mantissa are no float32; by default PyTorch's convolutions take them on a GPU.
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    exact_float32()
     return ("cuda" if torch.cuda.is_available() else "cpu") if choice == "auto" else choice
 
 

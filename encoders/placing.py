@@ -37,6 +37,15 @@ def placed(encoder: E, device: str, compiled: bool = False) -> E:
     return encoder
 
 
+def exact_float32() -> None:
+    """From here on products and convolutions of float32 are that on a GPU too.
+
+    PyTorch's convolutions take TF32 there by default, whose mantissa has 10 bits.
+    """
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
 def channels_last(encoder: Encoder) -> None:
     """Lay out weights of convolutions so that channels lie together, which outputs then follow."""
     nn.Module.to(encoder, memory_format=torch.channels_last)

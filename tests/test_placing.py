@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmark.evaluation import pick_device
 from encoders import build
 from encoders.base import Encoder
 from encoders.placing import channels_last, compile_parts, parts, placed
@@ -36,6 +37,13 @@ def test_channels_last_changes_the_layout_and_no_feature(name: str) -> None:
     assert kernels
     assert all(one.is_contiguous(memory_format=torch.channels_last) for one in kernels)
     alike(encoder, other, name)
+
+
+def test_float32_is_float32_once_a_device_is_picked() -> None:
+    torch.backends.cudnn.allow_tf32 = True
+    assert pick_device("cpu") == "cpu"
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
 
 
 def test_on_the_cpu_an_encoder_stays_as_it_was() -> None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from encoders.base import Encoder
-from encoders.placing import placed
+from encoders.placing import exact_float32, placed
 from encoders.satdifuser import SatDiFuser
 
 DEVICE = os.environ.get("SATDIFUSER_BENCH_PARITY_DEVICE")
@@ -27,8 +27,7 @@ CALLED = {
 @pytest.fixture(autouse=DEVICE is not None)
 def _on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     assert DEVICE is not None
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", False)
+    exact_float32()
     for owner, names in CALLED.items():
         for name in names:
             monkeypatch.setattr(owner, name, _there_and_back(getattr(owner, name), DEVICE))
