@@ -110,8 +110,8 @@ def prepare(cells: Sequence[Cell], places: Places, images: int) -> Subject:
     cell, data = resolved.cell, resolved.data
     if resolved.plan.windows:
         raise UserError(
-            f"profile times parts on whole images, but protocol {cell.protocol.name} trains on one crop of an image drawn "
-            "anew each epoch and validates on all its windows, so no one rate an image stands for both; choose another"
+            f"profile times whole images, but protocol {cell.protocol.name} trains on one crop of an image, drawn anew "
+            "each epoch, and validates on all its windows, so no one rate an image stands for both; choose another"
         )
     read = readings(cell, resolved.plan, len(data.splits["train"].samples))
     device = pick_device(cell.settings.device)
