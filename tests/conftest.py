@@ -65,6 +65,19 @@ def geobench_written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A headless Chromium; without one, or without playwright, what needs it is skipped."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("no Chromium on this machine")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found)
+        yield browser
+        browser.close()
+
+
 @pytest.fixture
 def geobench_copy(geobench_written: Path, tmp_path: Path) -> Path:
     """A GEO-Bench root with a small m-eurosat that may be changed."""
