@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import shutil
 from dataclasses import replace
 
 import pytest
@@ -19,7 +18,6 @@ from reports.page.behind import MOST_CLASSES, added
 from reports.tables import tables
 from tests.record_factory import COST, PREDICTIONS, PROVENANCE, make_record
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = '</script></title><img src=x onerror="hacked=1"><script>hacked=1</script>\'&amp;\u2028{{ 7*7 }}'
 CARD = {
     "encoder_inputs": "RGB",
@@ -66,17 +64,6 @@ def _page(folder, records):
         store.write(record, PREDICTIONS)
     merged = merge([folder])
     return page.write(page.content(merged, tables(merged.records)), folder)
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield browser
-        browser.close()
 
 
 class Visit:

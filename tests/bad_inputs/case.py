@@ -34,9 +34,14 @@ REMEDIES = (
 
 @dataclass(frozen=True)
 class Place:
-    """The folders of one case, all below one; each is compared before and after."""
+    """The folders of one case, all below one; each is compared before and after.
+
+    Attributes:
+        shared: a folder of all cases, not to be changed: `root`, and `data`, which is read already.
+    """
 
     folder: Path
+    shared: Path
 
     def __post_init__(self) -> None:
         for name in ("home", "weights", "tmp", "work"):
@@ -96,6 +101,7 @@ class Case:
         names: what the line must hold: the file or field at least. Placeholders as in `argv`.
         spoil: what was done to the folders before; None where the command line itself is bad.
         datasets: what the root holds.
+        read: what the shared root holds, and is read already: for cases that go wrong later.
     """
 
     name: str
@@ -103,13 +109,14 @@ class Case:
     names: tuple[str, ...]
     spoil: Spoil | None = None
     datasets: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.name
 
     def filled(self, texts: Iterable[str], place: Place) -> list[str]:
         """Texts with their placeholders filled in."""
-        known = {name: str(getattr(place, name)) for name in ("root", "home", "weights", "output", "folder")}
+        known = {name: str(getattr(place, name)) for name in ("root", "home", "weights", "output", "folder", "shared")}
         return [re.sub(r"\{(\w+)\}", lambda one: known.get(one[1], one[0]), text) for text in texts]
 
 

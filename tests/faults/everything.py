@@ -9,7 +9,6 @@ from tests.faults.whole import command
 for module in (
     "pytest",  # a fork imports the main module of the process that asked for it
     "sklearn.linear_model",
-    "torchmetrics.functional.classification",
     "evaluate",
     *(f"benchmark.{name}" for name in ("decoding", "evaluation", "failures", "input_card", "probing", "provenance")),
     *(f"benchmark.{name}" for name in ("sweep", "executors.inline", "executors.local")),
