@@ -98,7 +98,7 @@ def test_the_file_says_what_is_counted_now(name: str, side: int) -> None:
 
 def test_features_are_written_down_of_every_encoder_that_experiments_ask_for() -> None:
     found = {shapes.named(encoders.card(name)) for name in encoders.built_in()}
-    found |= {shapes.named(cell.card) for name in experiments.names() for cell in cells_of(name)}
+    found |= {shapes.named(shapes.shaped(cell.card)) for name in experiments.names() for cell in cells_of(name)}
     assert list(shapes.declared()) == sorted(found)
 
 
