@@ -22,7 +22,12 @@ NARROW = {"fuser_width": 32, "fuser_norm_groups": 4}
 SHORT_WALK = ("encoder.options.save_indices=[49,48,47]",)
 # Two epochs, so that validation chooses, but for what is read off before any.
 CELLS: dict[str, tuple[str, str, dict[str, Any], tuple[str, ...]]] = {
-    "geobreeze": ("dofa_tiny", "m-eurosat", {"epochs": 2, "learning_rates": [0.001, 0.1]}, ("--bands", "authors")),
+    "geobreeze": (
+        "dofa_tiny",
+        "m-eurosat",
+        {"epochs": 2, "learning_rates": [0.001, 0.1], "classification_size": 64},
+        ("--bands", "authors"),
+    ),
     "pangaea": ("satlas_tiny", "m-eurosat", {"epochs": 2}, ()),
     "satdifuser_code": ("satdifuser_tiny-moe", "m-eurosat", {"epochs": 2, "warmup_epochs": 1} | NARROW, SHORT_WALK),
     "satdifuser_paper": (
