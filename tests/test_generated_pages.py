@@ -125,7 +125,7 @@ def test_links_of_the_roots_files_lead_to_pages_or_name_files() -> None:
 
 
 def test_the_navigation_leaves_out_what_is_announced_and_loses_nothing() -> None:
-    given = [{"A": "a.md"}, {"B": ["performance.md", {"C": "missing.md"}, "made/"]}, {"D": ["pangaea.md"]}]
+    given = [{"A": "a.md"}, {"B": ["performance.md", {"C": "missing.md"}, "made/"]}, {"D": ["protocols.md"]}]
     assert site.navigation(given, ["a.md", "made/index.md", "made/one.md", "lost.md"]) == [
         {"A": "a.md"},
         {"B": [{"C": "missing.md"}, "made/index.md", "made/one.md"]},
@@ -155,3 +155,15 @@ def test_issue_forms_ask_for_what_an_encoder_needs() -> None:
     assert {"bug", "encoder", "question"} <= set(forms)
     asked = {field["id"] for field in forms["encoder"]["body"] if field["validations"]["required"]}
     assert {"weights", "licence", "inputs", "pretraining", "parity"} <= asked
+
+
+@pytest.mark.parametrize("page", ["SECURITY.md", "docs/reliability.md"])
+def test_every_test_that_a_promise_names_is_there(page: str) -> None:
+    text = (ROOT / page).read_text()
+    named = re.findall(r"`((?:tests/)?[\w/]+\.py)(?:::(\w+?)(\.\.\.)?)?`", text)
+    assert len(named) > 10
+    for file, function, cut in named:
+        found = [path for path in (ROOT / file, ROOT / "tests" / "faults" / file) if path.is_file()]
+        assert found, file
+        end = "" if cut else r"\("
+        assert not function or re.search(f"def {function}{end}", found[0].read_text()), (file, function)
