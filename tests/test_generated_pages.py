@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from dataclasses import fields
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -167,3 +168,34 @@ def test_every_test_that_a_promise_names_is_there(page: str) -> None:
         assert found, file
         end = "" if cut else r"\("
         assert not function or re.search(f"def {function}{end}", found[0].read_text()), (file, function)
+
+
+def test_the_architecture_page_names_every_module_in_its_room() -> None:
+    text = (DOCS / "architecture.md").read_text()
+    known, room = dict[str, list[str]](), ""
+    for first, _ in re.findall(
+        r"^\| (.+?) \| (.+) \|$", text[text.index("## Rooms") : text.index("## Contracts")], re.M
+    ):
+        names = re.findall(r"`([^`]+)`", first)
+        if first.startswith("&nbsp;"):
+            known[room] += names
+        else:
+            room = names[0] if names else ""
+            known.setdefault(room, [])
+    rooms = [one for one in known if one.endswith("/") and (ROOT / one).is_dir()]
+    lacking = []
+    for path in sorted(
+        path
+        for top in ("encoders", "decoders", "benchmark", "reports", "docs/generate")
+        for path in (ROOT / top).rglob("*.py")
+    ):
+        relative = str(path.relative_to(ROOT))
+        own = max((one for one in rooms if relative.startswith(one)), key=len)
+        inside = relative.removeprefix(own)
+        named = any(
+            fnmatch(inside, name) or fnmatch(path.name, name) or inside.startswith(f"{name.rstrip('/')}/")
+            for name in known[own]
+        )
+        if not named and path.name != "__init__.py":
+            lacking.append(relative)
+    assert not lacking, "\n".join(lacking)
