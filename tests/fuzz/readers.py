@@ -38,12 +38,14 @@ class Reader:
         read: reads them there.
         seeds: whole files.
         refuses: its one error.
+        native: whether a C library parses the bytes first: a fuzzer finds that one's endless loops, and not our faults.
     """
 
     file: str
     read: Callable[[Path], object]
     seeds: Callable[[], list[bytes]]
     refuses: type[Exception] = UserError
+    native: bool = False
 
     def __call__(self, data: bytes, folder: Path) -> None:
         """Feed it; the folder is its own and stays.
@@ -157,7 +159,7 @@ def _splits() -> bytes:
 YAML = b"name: mine\nbands: [{band: red, unit: byte}]\nfiles: &f {images: '{label}/x.png', splits: {train: 0.6}}\nmore: *f\n"
 CSV = b'name,label,split\ns1,a,train\n"s2",b,"te\nst"\n'
 READERS = {
-    "sample": Reader("s.hdf5", geobench.read_sample, lambda: [_sample()]),
+    "sample": Reader("s.hdf5", geobench.read_sample, lambda: [_sample()], native=True),
     "metadata": Reader("m.txt", _metadata, lambda: [str(one).encode() for one in _pickled()]),
     "task specs": Reader("task_specs.pkl", lambda path: geobench.read_task_specs(path.parent), _pickled),
     "yaml": Reader("mine.yaml", lambda path: yaml_files.read(path, "correct it"), lambda: [YAML]),
