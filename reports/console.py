@@ -12,6 +12,7 @@ from rich.text import Text
 
 from benchmark.records import Record
 from encoders.errors import printable
+from reports.beside import beside
 from reports.sheet import MISSING, Ink, Sheet, aggregate, shown
 from reports.table import NOT_RANKED, Row, Table, letter
 from reports.tables import tables
@@ -105,6 +106,14 @@ def print_found(title: str, header: Sequence[str], rows: Sequence[Sequence[objec
         if title:
             print(title)
         print_table(header, rows)
+
+
+def where_to_look(output: str, found: Iterable[Table]) -> list[str]:
+    """Sentences that say which file holds what."""
+    lines = [f"Look at {output}/index.html; leaderboard.csv, .md and .tex beside it say the same"]
+    if any(map(beside, found)):
+        lines += [f"What others have published on these datasets: there too, and in {output}/leaderboard_published.csv"]
+    return lines
 
 
 def _console() -> Console:

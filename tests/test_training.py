@@ -16,7 +16,7 @@ from benchmark.protocol import Protocol
 from benchmark.training import loop
 from benchmark.training.bank import Member, Snapshot, Trainee, initialised
 from benchmark.training.loop import train
-from benchmark.training.prediction import Task, predict
+from benchmark.training.prediction import Collector, Task, predict
 from benchmark.training.selection import choose, select
 from decoders.decoder import Decoder
 from decoders.fusion import build_fuser
@@ -32,6 +32,7 @@ from tests.decoder_factory import (
     MOE,
     MULTI,
     SINGLE,
+    SMALL,
     UPERNET,
     UPERNET_MOE,
     VIEWS,
@@ -86,6 +87,40 @@ def test_two_runs_give_equal_bytes_whatever_the_global_generator_holds(smoke: Pr
     masks = [predict(one.decoder, MASKS, features, batch_size=4).masks for one in (first[0], second[0])]  # type: ignore[arg-type]
     assert masks[0].tobytes() == masks[1].tobytes()  # type: ignore[union-attr]
     assert not same(*first)
+
+
+@pytest.mark.parametrize(
+    ("task", "build"),
+    [
+        (SINGLE, GW),
+        (SINGLE, MEAN),
+        (SINGLE, MOE),
+        (MULTI, functools.partial(pooled, "lw", SMALL)),
+        (MASKS, UPERNET),
+        (dataclasses.replace(MASKS, ignored=1), linear),
+    ],
+)
+def test_a_step_and_its_counts_ask_the_device_for_no_value(
+    smoke: Protocol, monkeypatch: pytest.MonkeyPatch, task: Task, build: Callable[[torch.Generator], Decoder]
+) -> None:
+    # MOE is in its warm-up; after it, it asks once. SGD: on the CPU, Adam keeps its step count in a tensor there.
+    trainee = Trainee(Member("", 0, 1e-3, build), task, dataclasses.replace(smoke, optimizer="sgd"), 10, "cpu")
+    features, collector = split(task, BATCH, 1), Collector(task, keep_masks=False)
+    maps, labels = features.read(np.arange(BATCH)), torch.from_numpy(features.truth)
+    trainee.decoder.train()
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("the host waits for a GPU here")
+
+    for asking in ("item", "tolist", "cpu", "numpy", "nonzero", "bincount", "__bool__", "__int__", "__float__"):
+        monkeypatch.setattr(Tensor, asking, refuse)
+    monkeypatch.setattr(torch, "bincount", refuse)
+    for _ in range(2):
+        trainee.learn(maps, labels)
+    with torch.no_grad():
+        collector.add(task.logits(trainee.decoder.eval(), maps, labels), labels)
+    with pytest.raises(AssertionError, match="waits"):
+        trainee.check_loss(0)
 
 
 def test_members_train_in_training_mode_and_are_asked_in_evaluation(

@@ -21,8 +21,9 @@ from benchmark.protocol import Protocol
 from benchmark.request.rows import fuser_options
 from benchmark.training import loop
 from benchmark.training.bank import Member, Trainee
-from benchmark.training.decoding import make_decoder, parameters_of, passes, task_of
+from benchmark.training.decoding import flat, make_decoder, parameters_of, passes, task_of
 from benchmark.training.prediction import Task
+from benchmark.training.stacking import units
 from decoders.batchnorm_linear import CANDIDATES
 from decoders.decoder import Decoder
 from decoders.moe import Calls
@@ -86,6 +87,11 @@ class Subject:
         """One decoder a fuser."""
         return {member.name: member for member in reversed(self.bank)}
 
+    @property
+    def kinds(self) -> list[Member]:
+        """One decoder a fuser and candidate head: what the bank holds but for rates and seeds."""
+        return list({(member.name, member.candidate): member for member in reversed(self.bank)}.values())
+
 
 def prepare(cells: Sequence[Cell], places: Places, images: int) -> Subject:
     """Open data, build encoder and decoders.
@@ -124,7 +130,7 @@ def prepare(cells: Sequence[Cell], places: Places, images: int) -> Subject:
     candidates = CANDIDATES if cell.probe.name == "bn_linear" else ("",)
     bank = loop.members(builds, cell.rules, candidates) if builds else []
     sizes = {name: parameters_of(functools.partial(build, candidate=candidates[-1])) for name, build in builds.items()}
-    together = next(passes(bank, sizes, int(cell.settings.memory_budget_gb * 1e9)), []) if bank else []
+    together = flat(next(passes(units(bank, cell.probe.name), sizes, int(cell.settings.memory_budget_gb * 1e9)), []))
     return Subject(
         cells=tuple(cells),
         resolved=resolved,

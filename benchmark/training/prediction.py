@@ -93,6 +93,16 @@ class Task:
         counted = (target != self.ignored).sum().clamp(min=1)
         return F.cross_entropy(logits, target, ignore_index=self.ignored, reduction="sum") / counted
 
+    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """`loss` of several decoders' classification logits (n, B, K): (n,)."""
+        if self.kind == "multi_label":
+            targets = labels.to(logits.dtype).expand_as(logits)
+            return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean((1, 2))
+        assert self.kind == "single_label"
+        assert self.ignored is None
+        each = F.cross_entropy(logits.flatten(0, 1), labels.long().repeat(len(logits)), reduction="none")
+        return each.view(len(logits), -1).mean(1)
+
     def scores(self, logits: Tensor) -> Tensor:
         """Probabilities (B, K) float32 of classification logits."""
         return logits.sigmoid() if self.kind == "multi_label" else logits.softmax(1)
@@ -169,8 +179,11 @@ def confusions(predicted: Tensor, truth: Tensor, num_classes: int) -> Tensor:
     """Pixels by [truth, prediction] of each image, from two (B, H, W) of classes: (B, K, K) int64."""
     batch, cells = len(truth), num_classes**2
     image = torch.arange(batch, device=truth.device).view(-1, 1, 1) * cells
-    index = image + truth.long() * num_classes + predicted
-    return torch.bincount(index.flatten(), minlength=batch * cells).view(batch, num_classes, num_classes)
+    index = (image + truth.long() * num_classes + predicted).flatten()
+    # `bincount` would ask a GPU for the largest value, and wait for the answer.
+    counted = torch.zeros(batch * cells, dtype=torch.int64, device=truth.device)
+    counted.scatter_add_(0, index, torch.ones_like(index))
+    return counted.view(batch, num_classes, num_classes)
 
 
 def batches(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
