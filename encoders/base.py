@@ -41,6 +41,7 @@ class Encoder(nn.Module, ABC):
         levels: the grids of its maps, finest first.
         views: how often it looks at the image (saved timesteps of a diffusion model), shared by all levels.
         embedding_dim: width D of the embedding.
+        convolutional: whether convolutions are most of it, which a GPU does faster with channels last in memory.
     """
 
     card: EncoderCard
@@ -49,6 +50,7 @@ class Encoder(nn.Module, ABC):
     levels: tuple[Level, ...]
     views: tuple[str, ...] = ("image",)
     embedding_dim: int
+    convolutional: bool = False
 
     if TYPE_CHECKING:
 
