@@ -47,10 +47,12 @@ CTRL_C = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 0 if all went well, 2 for a mistake the user can mend, 130 or 143 if stopped by a signal."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    with stoppable():
+    with stoppable() as stop_if_asked:
         try:
             command, options = parse(arguments)
-            return CALLS[command](options)
+            done = CALLS[command](options)
+            stop_if_asked()
+            return done
         except KeyboardInterrupt as stopped:
             code = getattr(stopped, "code", CTRL_C)
         except Exception as error:
@@ -91,14 +93,14 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     results = sweep.sweep(cells, places, requests[0].executor)
     finished = [result for result in results if result.outcome in ("done", "skipped")]
+    where: list[str] = []
     try:
         if finished:
-            _write_reports(options.output, [options.output])
+            _, where = _write_reports(options.output, [options.output])
     finally:
         rows = [row for request in requests for row in request.rows]
         print("\n".join(sweep.outcome_lines(results, rows, vars(options))), file=sys.stderr)
-    if finished:
-        print(f"Look at {options.output}/index.html; leaderboard.csv, .md and .tex beside it say the same")
+    print("\n".join(where), end="\n" if where else "")
     return USER_ERROR if not finished or any(result.outcome == "failed" for result in results) else 0
 
 
@@ -117,8 +119,8 @@ def _report(options: argparse.Namespace) -> int:
 
     folders = options.folders or [options.output or RESULTS]
     output = options.output or (folders[0] if len(folders) == 1 else RESULTS)
-    merged = _write_reports(output, folders, draws=True)
-    print(f"Look at {output}/index.html; leaderboard.csv, .md and .tex beside it say the same")
+    merged, where = _write_reports(output, folders, draws=True)
+    print("\n".join(where))
     if options.reproduce:
         _, text, table = reproduction.write(merged, options.reproduce, Path(output))
         print(f"Beside the paper's cells: {text} and {table}")
@@ -257,7 +259,8 @@ def _places(options: argparse.Namespace) -> "Places":
     )
 
 
-def _write_reports(output: str, folders: Sequence[str], draws: bool = False) -> "Merged":
+def _write_reports(output: str, folders: Sequence[str], draws: bool = False) -> "tuple[Merged, list[str]]":
+    """Write and print tables; what was merged, and lines that say where to look."""
     from pathlib import Path
 
     from reports import console, derived, experiments
@@ -266,7 +269,7 @@ def _write_reports(output: str, folders: Sequence[str], draws: bool = False) -> 
     rebuilt = rebuild([Path(folder) for folder in folders], Path(output), draws)
     console.print_tables(derived.main(rebuilt.tables))
     console.print_sheets(experiments.sheets(experiments.shown(rebuilt.merged.records)))
-    return rebuilt.merged
+    return rebuilt.merged, console.where_to_look(output, rebuilt.tables)
 
 
 CALLS = {

@@ -51,7 +51,7 @@ class Run:
         weights: sha256 by file, or `random` where they are drawn from a seed; of an encoder of one's own, the
             sha256 of its code too.
         inputs: resolved channels, one text each (source band, unit, value rule), and the side in pixels.
-        precision: dtype of the frozen part.
+        precision: dtype of the frozen part, followed by `compiled` where it was.
         data: content fingerprint of each split.
         dataset_facts: what of the dataset's description enters a number: metric, classes, groups, no-data value.
         bands, band_names, missing_bands: track, stored or corrected names, fill rules.

@@ -39,14 +39,16 @@ class BatchNormLinear(Decoder):
         Args:
             maps: a tensor a level, (B, views, channels, H_l, W_l), then the embedding (B, 1, D, 1, 1).
         """
-        *levels, embedding = maps
-        if self.modules_read:
-            means = [one.mean((2, 3)) for one in self.fuser(levels)[-self.modules_read :]]
-            read = torch.cat(means, dim=1)
-        else:
-            read = embedding.flatten(1).float()
-        logits: Tensor = self.head(read)
+        logits: Tensor = self.head(self.read(maps))
         return logits
+
+    def read(self, maps: Sequence[Tensor]) -> Tensor:
+        """What the layer reads, (B, width) float32; no parameter is in it."""
+        *levels, embedding = maps
+        if not self.modules_read:
+            return embedding.flatten(1).float()
+        means = [one.mean((2, 3)) for one in self.fuser(levels)[-self.modules_read :]]
+        return torch.cat(means, dim=1)
 
 
 class FeatureNorm(nn.BatchNorm1d):

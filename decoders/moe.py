@@ -3,6 +3,7 @@
 Experts see the full concatenation of a level's modules; views are averaged at the end (arXiv 2503.07890).
 Parameter names, layout and the warm-up are the official code's. All views go through an expert together, and
 an expert that nobody picks is not run, so that its gradient stays None and an optimiser leaves it untouched.
+Who was picked only the device knows: after the warm-up a call asks it once, for all levels together.
 """
 
 from collections.abc import Sequence
@@ -58,40 +59,69 @@ class LevelExperts(nn.Module):
         top = scaled.topk(self.top_k, dim=-1)
         return Routing(logits, scaled.softmax(-1), top.indices, top.values.softmax(-1))
 
-    def forward(self, x: Tensor, routing: Routing, dense: Sequence[bool]) -> Tensor:
+    def forward(self, x: Tensor, routing: Routing, dense: Sequence[bool], chosen: Sequence[Tensor] | None) -> Tensor:
         """Mix the experts and average over the views.
 
         Args:
             x: (B, views, C, H, W) float32.
             routing: of `x`.
             dense: for each view, True to mix all experts, False for the best k.
+            chosen: as `chosen_rows` gives them; None where every view is dense.
 
         Returns:
             (B, width, H, W).
         """
         batch, views = x.shape[:2]
-        is_dense = torch.tensor(dense, device=x.device).repeat(batch).unsqueeze(1)
-        probabilities = routing.probabilities.flatten(0, 1)
-        index, weight = routing.top_index.flatten(0, 1), routing.top_weight.flatten(0, 1)
-        sparse = torch.zeros_like(probabilities).scatter(1, index, weight)
-        weights = torch.where(is_dense, probabilities, sparse)
-        picked = torch.zeros_like(weights, dtype=torch.bool).scatter(1, index, True) | is_dense
-        mixed = self._mix(x.flatten(0, 1), weights, picked)
+        mixed = self._mix(x.flatten(0, 1), _weights(routing, dense), chosen)
         return mixed.unflatten(0, (batch, views)).mean(1)
 
-    def _mix(self, rows: Tensor, weights: Tensor, picked: Tensor) -> Tensor:
-        """Weighted sum of the picked experts: rows (R, C, H, W), weights and picked (R, E)."""
+    def _mix(self, rows: Tensor, weights: Tensor, chosen: Sequence[Tensor] | None) -> Tensor:
+        """Weighted sum of the experts: rows (R, C, H, W), weights (R, E), and which rows each expert sees."""
         mixed = rows.new_zeros(len(rows), self.width, *rows.shape[2:])
-        # One copy to the host tells for every expert which rows to take; asking each would wait E times.
-        on_host = picked.cpu()
         for number, expert in enumerate(self.experts):
-            chosen = on_host[:, number].nonzero().squeeze(1).to(rows.device)
-            if len(chosen) == len(rows):
+            here = None if chosen is None else chosen[number]
+            if here is None or len(here) == len(rows):
                 mixed = mixed + weights[:, number].view(-1, 1, 1, 1) * expert(rows)
-            elif len(chosen):
-                share = weights[chosen, number].view(-1, 1, 1, 1)
-                mixed = mixed.index_add(0, chosen, share * expert(rows[chosen]))
+            elif len(here):
+                share = weights[here, number].view(-1, 1, 1, 1)
+                mixed = mixed.index_add(0, here, (share * expert(rows[here])).to(mixed.dtype))
         return mixed
+
+
+def _is_dense(routing: Routing, dense: Sequence[bool]) -> Tensor:
+    """For each row (of B times views), whether its view is dense: (R, 1) bool."""
+    batch, device = len(routing.logits), routing.logits.device
+    each = [torch.full((batch,), one, dtype=torch.bool, device=device) for one in dense]
+    return torch.stack(each, dim=1).view(-1, 1)
+
+
+def _weights(routing: Routing, dense: Sequence[bool]) -> Tensor:
+    """What each expert counts for each row, (R, E): over all of them, or over the best k and 0 elsewhere."""
+    probabilities = routing.probabilities.flatten(0, 1)
+    sparse = torch.zeros_like(probabilities).scatter(
+        1, routing.top_index.flatten(0, 1), routing.top_weight.flatten(0, 1)
+    )
+    return torch.where(_is_dense(routing, dense), probabilities, sparse)
+
+
+def chosen_rows(routings: Sequence[Routing], dense: Sequence[bool]) -> list[list[Tensor]] | list[None]:
+    """By level and expert, the rows that picked it, ascending, (n,) int64; None where all views are dense.
+
+    One question to the device and one answer back, whatever the number of levels and experts.
+    """
+    if all(dense):
+        return [None] * len(routings)
+    picked = []
+    for routing in routings:
+        nobody = torch.zeros_like(routing.probabilities.flatten(0, 1), dtype=torch.bool)
+        picked.append(nobody.scatter(1, routing.top_index.flatten(0, 1), True) | _is_dense(routing, dense))
+    on_host = torch.stack(picked).cpu()
+    found = [[one.nonzero().squeeze(1) for one in level.unbind(1)] for level in on_host]
+    device = routings[0].logits.device
+    sizes = [len(one) for level in found for one in level]
+    rows = torch.cat([one for level in found for one in level])
+    back = iter((rows.pin_memory() if device.type == "cuda" else rows).to(device, non_blocking=True).split(sizes))
+    return [[next(back) for _ in level] for level in found]
 
 
 class Calls(nn.Module):
@@ -153,7 +183,9 @@ class MixtureOfExperts(Fuser):
         dense = self._next_calls()
         if self.options.balance == "load":
             self._balance = self.options.balance_weight * balance_loss(routings) if self.training else None
-        return [level(x, routing, dense) for level, x, routing in zip(self.scale_moes, maps, routings, strict=True)]
+        chosen = chosen_rows(routings, dense)
+        each = zip(self.scale_moes, maps, routings, chosen, strict=True)
+        return [level(x, routing, dense, picked) for level, x, routing, picked in each]
 
     def _next_calls(self) -> list[bool]:
         """Whether each view's call is in the warm-up; advances the counter where this call counts."""

@@ -40,6 +40,14 @@ def _unskipped(report: Any) -> Any:
     return report
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_disks() -> Iterator[None]:
+    """Files are whole without it unless the power fails, and it took a fifth of the time of many tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
 @pytest.fixture(scope="session")
 def geobench_real(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A GEO-Bench root with real files of four datasets (tests/data/README.md); not to be changed."""
@@ -55,6 +63,19 @@ def geobench_written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("geobench-written")
     writing.write_dataset(root, "m-eurosat", SIZES)
     return root
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A headless Chromium; without one, or without playwright, what needs it is skipped."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        pytest.skip("no Chromium on this machine")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -259,3 +259,19 @@ def test_a_run_ends_in_a_record_that_names_the_code_and_can_be_repeated(
     assert evaluate.main(["rerun", str(path), "--weights", str(tmp_path)]) == 0
     assert "same" in capsys.readouterr().out
     assert json.loads(path.read_text())["title"] == "PANGAEA plain"
+
+
+def test_a_name_on_the_command_line_is_consent_to_the_checkouts_code_and_a_file_that_names_its_class_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run above was given no flag. Nor can a file say where the checkout is, or that it is one of its encoders."""
+    given = tmp_path / "given.yaml"
+    command = ["--encoder", str(given), "--dataset", "real-chesapeake-patches", "--output", str(tmp_path / "results")]
+    plain = {"name": "given", "_target_": "pangaea.encoders.small:Plain"} | {
+        key: getattr(encoders.card("imagestats"), key) for key in ("title", "version", "licence", "pretraining")
+    }
+    for more, said in (({}, "add --allow-code"), ({"adapter": "pangaea"}, "'adapter' is not for encoders of your own")):
+        given.write_text(json.dumps(plain | {"inputs": "imagestats"} | more))
+        assert evaluate.main(command) == 2
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -411,7 +412,7 @@ def test_beside_pangaeas_scripts_our_packages_keep_their_names(tmp_path: Path) -
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise AssertionError('PANGAEA's')\n".replace("'s'", "s'"))
     (tmp_path / "run.py").write_text(
-        "import benchmark.interop, encoders, decoders.fusion; print(encoders.built_in()[0])\n"
+        "import benchmark.interop, encoders, decoders.schedule; print(encoders.built_in()[0])\n"
     )
     done = python(str(tmp_path / "run.py"), cwd=tmp_path)
     assert (done.returncode, done.stdout.strip()) == (0, encoders.built_in()[0]), done.stderr
@@ -436,11 +437,29 @@ print(device, torch.distributed.get_backend(), type(model.module[1]).__name__, s
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_script_that_asks_for_cuda_runs_on_the_cpu(tmp_path: Path) -> None:
+def test_a_script_that_asks_for_cuda_runs_on_the_cpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "run.py").write_text(SCRIPT)
-    one = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29577"}
-    done = python("-m", "benchmark.interop.pangaea_on_cpu", "run.py", "a=1", cwd=tmp_path, **one)
-    assert done.stdout.split("\n")[0] == "cpu gloo BatchNorm2d ['a=1']", done.stderr
+    replaced: list[tuple[Any, str]] = [(torch, "device"), (torch.cuda, "set_device"), (nn, "SyncBatchNorm")]
+    replaced += [(torch.distributed, "init_process_group"), (nn.parallel, "DistributedDataParallel")]
+    replaced += [(sys, "argv"), (sys, "path")]
+    for owner, name in replaced:
+        # Put back after the test.
+        now = getattr(owner, name)
+        monkeypatch.setattr(owner, name, list(now) if isinstance(now, list) else now)
+    for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("MASTER_PORT", str(free.getsockname()[1]))
+    try:
+        pangaea_on_cpu.main([str(tmp_path / "run.py"), "a=1"])
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+    assert capsys.readouterr().out.split("\n")[0] == "cpu gloo BatchNorm2d ['a=1']"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

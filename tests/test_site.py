@@ -6,7 +6,6 @@
 import functools
 import os
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +19,6 @@ if "SATDIFUSER_BENCH_SITE" not in os.environ:
 
 SITE = Path(os.environ["SATDIFUSER_BENCH_SITE"])
 PAGES = sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html"))
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 LOADED = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=[\"']?((?:https?:)?//[^\"'\s>]+)")
 SEEN = ["index.html", "quick-start.html", "protocol.html", "datasets/m-eurosat.html", "encoders/satdifuser.html",
         "api/encoders.html", "architecture.html", "leaderboards.html", "matrix.html"]  # fmt: skip
@@ -37,17 +35,6 @@ def address() -> Iterator[str]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,7 @@ from benchmark.protocol import Protocol
 from benchmark.training import loop
 from benchmark.training.bank import Member, Snapshot, Trainee, initialised
 from benchmark.training.loop import train
-from benchmark.training.prediction import Task, predict
+from benchmark.training.prediction import Collector, Task, predict
 from benchmark.training.selection import choose, select
 from decoders.decoder import Decoder
 from decoders.fusion import build_fuser
@@ -32,6 +33,7 @@ from tests.decoder_factory import (
     MOE,
     MULTI,
     SINGLE,
+    SMALL,
     UPERNET,
     UPERNET_MOE,
     VIEWS,
@@ -86,6 +88,40 @@ def test_two_runs_give_equal_bytes_whatever_the_global_generator_holds(smoke: Pr
     masks = [predict(one.decoder, MASKS, features, batch_size=4).masks for one in (first[0], second[0])]  # type: ignore[arg-type]
     assert masks[0].tobytes() == masks[1].tobytes()  # type: ignore[union-attr]
     assert not same(*first)
+
+
+@pytest.mark.parametrize(
+    ("task", "build"),
+    [
+        (SINGLE, GW),
+        (SINGLE, MEAN),
+        (SINGLE, MOE),
+        (MULTI, functools.partial(pooled, "lw", SMALL)),
+        (MASKS, UPERNET),
+        (dataclasses.replace(MASKS, ignored=1), linear),
+    ],
+)
+def test_a_step_and_its_counts_ask_the_device_for_no_value(
+    smoke: Protocol, monkeypatch: pytest.MonkeyPatch, task: Task, build: Callable[[torch.Generator], Decoder]
+) -> None:
+    # MOE is in its warm-up; after it, it asks once. SGD: on the CPU, Adam keeps its step count in a tensor there.
+    trainee = Trainee(Member("", 0, 1e-3, build), task, dataclasses.replace(smoke, optimizer="sgd"), 10, "cpu")
+    features, collector = split(task, BATCH, 1), Collector(task, keep_masks=False)
+    maps, labels = features.read(np.arange(BATCH)), torch.from_numpy(features.truth)
+    trainee.decoder.train()
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("the host waits for a GPU here")
+
+    for asking in ("item", "tolist", "cpu", "numpy", "nonzero", "bincount", "__bool__", "__int__", "__float__"):
+        monkeypatch.setattr(Tensor, asking, refuse)
+    monkeypatch.setattr(torch, "bincount", refuse)
+    for _ in range(2):
+        trainee.learn(maps, labels)
+    with torch.no_grad():
+        collector.add(task.logits(trainee.decoder.eval(), maps, labels), labels)
+    with pytest.raises(AssertionError, match="waits"):
+        trainee.check_loss(0)
 
 
 def test_members_train_in_training_mode_and_are_asked_in_evaluation(
@@ -285,3 +321,43 @@ def test_what_is_there_is_learnt_and_noise_is_not(
     silent = split(task, 120, 3, signal=0)
     assert deaf.decoder is not None
     assert abs(predict(deaf.decoder, task, silent, batch_size=BATCH).headline(task, silent.truth) - chance) < 0.15
+
+
+LONG = pytest.mark.skipif(
+    "SATDIFUSER_BENCH_LONG" not in os.environ, reason="a CPU makes kernels for each shape: set SATDIFUSER_BENCH_LONG=1"
+)
+
+
+@pytest.mark.parametrize("build", [pytest.param(UPERNET, marks=LONG), pytest.param(UPERNET_MOE, marks=LONG), linear])
+def test_bfloat16_decoders_keep_float32_weights_and_score_alike(
+    smoke: Protocol, build: Callable[[torch.Generator], Decoder]
+) -> None:
+    test, found, members = split(MASKS, 60, 3), {}, []
+    for dtype in ("float32", "bfloat16"):
+        task = dataclasses.replace(MASKS, dtype=dtype)  # type: ignore[arg-type]
+        (trained,) = run([Member("m", 0, 1e-2, build)], task, smoke, images=64, epochs=12, learning_rates=(1e-2,))
+        assert trained.decoder is not None
+        assert {one.dtype for one in trained.decoder.parameters()} == {torch.float32}
+        found[dtype] = predict(trained.decoder, task, test, batch_size=BATCH)
+        members.append(trained)
+    assert not same(*members)
+    confusions = [one.confusions for one in found.values()]
+    scores = [one.headline(MASKS, test.truth) for one in found.values()]
+    assert scores[0] > 0.5
+    # Of float32's score, what a bootstrap over the test images leaves open.
+    drawn = np.random.default_rng(0).integers(0, len(test), (200, len(test)))
+    low = np.quantile([MASKS.headline(confusions[0][rows], test.truth) for rows in drawn], 0.025)
+    assert scores[1] >= low
+
+
+@pytest.mark.parametrize("build", [GW, MEAN, MOE])
+def test_losses_and_scores_of_bfloat16_decoders_are_float32(
+    smoke: Protocol, build: Callable[[torch.Generator], Decoder]
+) -> None:
+    task = dataclasses.replace(SINGLE, dtype="bfloat16")
+    (trained,) = run([Member("m", 0, 1e-2, build)], task, smoke, images=32)
+    assert trained.decoder is not None
+    logits = task.logits(trained.decoder, split(SINGLE, BATCH, 1).read(np.arange(BATCH)), torch.zeros(BATCH))
+    exact = SINGLE.logits(trained.decoder, split(SINGLE, BATCH, 1).read(np.arange(BATCH)), torch.zeros(BATCH))
+    assert logits.dtype == torch.float32
+    assert 0 < float((logits - exact).abs().max()) < 0.1 * float(exact.abs().max())

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -20,10 +20,12 @@ from benchmark.training import loop
 from benchmark.training.bank import Trainee
 from benchmark.training.feeding import Feed, Room
 from benchmark.training.prediction import predict_all
+from benchmark.training.stacking import Stack, learners
 
 Part = Callable[[], object]
 OFFICIAL_TRAINING, OFFICIAL_VALIDATION = "official training, ", "official validation, "
 VAE = "official VAE"
+SINGLES = "training one of each"
 
 
 class Parts:
@@ -68,9 +70,12 @@ class Parts:
         assert self.features is not None
         feed = Feed(self.features, self.subject.device, Room(self.subject.device))
         bank = self.subject.trainees(self.subject.bank)
+        learning = learners(bank)
+        singles = self.subject.trainees(self.subject.kinds)
         return {
             "loading": lambda: self._load(feed),
-            "training": lambda: self._train(bank, feed),
+            "training": lambda: self._train(learning, feed),
+            SINGLES: lambda: self._train(singles, feed),
             "validation": lambda: self._predict(bank, feed),
         }
 
@@ -142,8 +147,8 @@ class Parts:
             for _ in batches:
                 pass
 
-    def _train(self, bank: list[Trainee], feed: Feed) -> None:
-        with closing(loop.one_pass(bank, feed, self._order)) as steps:
+    def _train(self, learning: Sequence[Trainee | Stack], feed: Feed) -> None:
+        with closing(loop.one_pass(learning, feed, self._order, self.subject.protocol.decoder_batch)) as steps:
             for _ in steps:
                 pass
 

@@ -21,8 +21,9 @@ from benchmark.protocol import Protocol
 from benchmark.request.rows import fuser_options
 from benchmark.training import loop
 from benchmark.training.bank import Member, Trainee
-from benchmark.training.decoding import make_decoder, parameters_of, passes, task_of
+from benchmark.training.decoding import flat, make_decoder, parameters_of, passes, task_of
 from benchmark.training.prediction import Task
+from benchmark.training.stacking import units
 from decoders.batchnorm_linear import CANDIDATES
 from decoders.decoder import Decoder
 from decoders.moe import Calls
@@ -86,6 +87,11 @@ class Subject:
         """One decoder a fuser."""
         return {member.name: member for member in reversed(self.bank)}
 
+    @property
+    def kinds(self) -> list[Member]:
+        """One decoder a fuser and candidate head: what the bank holds but for rates and seeds."""
+        return list({(member.name, member.candidate): member for member in reversed(self.bank)}.values())
+
 
 def prepare(cells: Sequence[Cell], places: Places, images: int) -> Subject:
     """Open data, build encoder and decoders.
@@ -103,7 +109,10 @@ def prepare(cells: Sequence[Cell], places: Places, images: int) -> Subject:
     resolved = resolve(cells[0], places)
     cell, data = resolved.cell, resolved.data
     if resolved.plan.windows:
-        raise UserError(f"profile feeds whole images, protocol {cell.protocol.name} windows of them; choose another")
+        raise UserError(
+            f"profile times whole images, but protocol {cell.protocol.name} trains on one crop of an image, drawn anew "
+            "each epoch, and validates on all its windows, so no one rate an image stands for both; choose another"
+        )
     read = readings(cell, resolved.plan, len(data.splits["train"].samples))
     device = pick_device(cell.settings.device)
     encoder, transform = frozen(cell, resolved.plan, data, device, places)
@@ -124,7 +133,7 @@ def prepare(cells: Sequence[Cell], places: Places, images: int) -> Subject:
     candidates = CANDIDATES if cell.probe.name == "bn_linear" else ("",)
     bank = loop.members(builds, cell.rules, candidates) if builds else []
     sizes = {name: parameters_of(functools.partial(build, candidate=candidates[-1])) for name, build in builds.items()}
-    together = next(passes(bank, sizes, int(cell.settings.memory_budget_gb * 1e9)), []) if bank else []
+    together = flat(next(passes(units(bank, cell.probe.name), sizes, int(cell.settings.memory_budget_gb * 1e9)), []))
     return Subject(
         cells=tuple(cells),
         resolved=resolved,

@@ -9,7 +9,7 @@ import torch
 from benchmark.profiling import official
 from benchmark.profiling.costs import Costs
 from benchmark.profiling.measurement import MATRIX, Measurement
-from benchmark.profiling.parts import OFFICIAL_TRAINING, VAE
+from benchmark.profiling.parts import OFFICIAL_TRAINING, SINGLES, VAE
 from benchmark.provenance import cpu_name
 
 
@@ -41,7 +41,9 @@ def _rates(found: Measurement) -> Table:
     bank = subject.bank
     training = counts.reading(subject) + sum(counts.train[member.name] for member in bank)
     validation = counts.reading(subject) + sum(counts.predict[member.name] for member in bank)
-    decoders = f"{len(bank)} decoder" + "s" * (len(bank) != 1)
+    kinds = subject.kinds
+    one_of_each = counts.reading(subject) + sum(counts.train[member.name] for member in kinds)
+    decoders = _decoders(len(bank))
     about: dict[str, tuple[str, float, int]] = {
         "reading": ("reading", 0, native),
         "scaling": ("scaling, resizing", 0, subject.shapes.image_bytes()),
@@ -50,6 +52,7 @@ def _rates(found: Measurement) -> Table:
         "extraction": ("extraction: all of that", _encoding(found), stored),
         "loading": ("loading features", counts.reading(subject), stored),
         "training": (f"training {decoders}", training, 0),
+        SINGLES: (f"training {_decoders(len(kinds))}, one of each kind", one_of_each, 0),
         "validation": (f"validating {decoders}", validation, 0),
     }
     matrix = found.matrix / found.times.best(MATRIX)
@@ -68,7 +71,7 @@ def _rates(found: Measurement) -> Table:
                 f"{rate / 1e9:,.1f}" if operations else "-",
                 f"{100 * rate / matrix:.0f} %" if operations else "-",
                 f"{size:,}" if size else "-",
-                _slower(found) if part == "extraction" else "",
+                _beside(found, part),
             ]
         )
     card = subject.resolved.cell.card
@@ -96,13 +99,29 @@ def _slower(found: Measurement) -> str:
     return f"{100 * best:.0f} % of {slower} alone (middle {100 * middle:.0f} %)"
 
 
+def _decoders(number: int) -> str:
+    return f"{number} decoder" + "s" * (number != 1)
+
+
+def _beside(found: Measurement, part: str) -> str:
+    """What a part's rate is to be compared with, in words."""
+    if part == "extraction":
+        return _slower(found)
+    if part != "training" or len(found.subject.bank) == len(found.subject.kinds):
+        return ""
+    rounds = zip(found.times.series(part), found.times.series(SINGLES), strict=True)
+    middle = median(bank / singles for bank, singles in rounds)
+    best = found.times.best(part) / found.times.best(SINGLES)
+    return f"{best:.1f} times as long as one of each kind (middle {middle:.1f})"
+
+
 def _device(found: Measurement) -> Table:
     subject = found.subject
     on_gpu = subject.device == "cuda"
     name = torch.cuda.get_device_name() if on_gpu else f"{cpu_name()}, {torch.get_num_threads()} threads"
     rows = [
         ["device", name],
-        ["precision", subject.resolved.cell.settings.precision],
+        ["precision", subject.resolved.cell.settings.arithmetic],
         ["matrix rate, GFLOP/s", f"{found.matrix / found.times.best(MATRIX) / 1e9:,.0f}"],
         *([f"busy in {part}", f"{100 * share:.0f} %"] for part, share in found.busy.items()),
         ["peak memory, GB", f"{found.peak / 1e9:.2f}" + (" on the device" if on_gpu else " resident")],

@@ -1,7 +1,8 @@
 """Code that a YAML file of the user's own names: it runs only where the command line says so, by `--allow-code`.
 
 Such a file may come from anybody, and naming it is no consent to what it names. What an installed package offers by
-name was installed by the user, and is asked for by name.
+name was installed by the user, and is asked for by name; so is `pangaea:NAME`: `$PANGAEA_DIR` alone says where its code
+is, which no file, record or override can, and the class is one of that checkout's `pangaea.encoders`.
 """
 
 from collections.abc import Iterable

@@ -13,9 +13,8 @@ from benchmark.data import datasets
 from encoders.errors import UserError, nearest
 from encoders.spec import EncoderCard
 
-WHOLE = "card:"
-"""What stands in Hydra's group before the name of an encoder, or of a dataset of the user's own; without it, that is a
-file in `configs/`."""
+CHOSEN = ("fusion", "probe", "protocol", "executor", "tracker")
+"""Groups of which Hydra reads the file that is named; the card and the dataset come whole."""
 MOST_TOLD = 200
 """Characters of an override in a message."""
 
@@ -23,7 +22,8 @@ MOST_TOLD = 200
 def composed(card: EncoderCard, dataset: str, others: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
     """The config of an encoder on a dataset with other choices of groups and overrides.
 
-    Each is composed once: it takes a quarter of a second, which an experiment of fifty points can't spend on each.
+    Files are read once for each choice of groups: it takes a quarter of a second, which an experiment of fifty points
+    can't spend on each.
 
     Args:
         card: of the encoder, whole, so that what its file leaves out can be overridden too.
@@ -33,12 +33,7 @@ def composed(card: EncoderCard, dataset: str, others: Sequence[str], overrides: 
     Raises:
         UserError: an override that can't be; names the key and the nearest.
     """
-    described = datasets.dataset(dataset)
-    whole = {"encoder": json.dumps(asdict(card))}
-    if described.file:
-        whole["dataset"] = json.dumps(asdict(described))
-    else:
-        others = [f"dataset={described.name}", *others]
+    whole = {"encoder": json.dumps(asdict(card)), "dataset": json.dumps(asdict(datasets.dataset(dataset)))}
     return _composed(str(configs.ROOT.resolve()), tuple(whole.items()), tuple(others), tuple(overrides))
 
 
@@ -48,16 +43,10 @@ def set_all(plain: dict[str, Any], changes: Sequence[str]) -> dict[str, Any]:
     Raises:
         UserError: a key that isn't there, or a value that can't be read.
     """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
     found = copy.deepcopy(plain)
     for change in changes:
-        try:
-            (parsed,) = OverridesParser.create().parse_overrides([change])
-            value = parsed.value()
-        except HydraException as error:
-            raise UserError(_refused([change], error)) from None
+        (parsed,) = _parsed([change])
+        value = parsed.value()
         *parents, leaf = str(parsed.key_or_group).split(".")
         inside = found
         for name in parents:
@@ -99,38 +88,67 @@ def _composed(
     root: str, whole: tuple[tuple[str, str], ...], others: tuple[str, ...], overrides: tuple[str, ...]
 ) -> dict[str, Any]:
     """`whole`: by group, what no file of `configs/` says in full, as JSON."""
-    from hydra import compose as hydra_compose
-    from hydra.core.config_store import ConfigStore
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
     from hydra.errors import HydraException
-    from omegaconf import OmegaConf
+    from omegaconf import OmegaConf, open_dict
     from omegaconf.errors import OmegaConfBaseException
 
-    choice = []
-    for group, text in whole:
-        node = json.loads(text)
-        ConfigStore.instance().store(name=WHOLE + node["name"], group=group, node=node)
-        choice.append(f"{group}={WHOLE}{node['name']}")
-    choice += others
-    with _hydra(root):
-        try:
-            found = hydra_compose("config", overrides=[*choice, *overrides])
-            return dict(OmegaConf.to_container(found, resolve=True))
-        except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
-            raise UserError(_explain(error, choice, overrides)) from None
+    named = [one for one in (*others, *overrides) if _key(one) in CHOSEN]
+    set_here = [one for one in (*others, *overrides) if _key(one) not in CHOSEN]
+    try:
+        known = copy.deepcopy(_files(root, tuple(named)))
+        with open_dict(known):
+            for group, text in whole:
+                known[group] = json.loads(text)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise UserError(_refused(named, error)) from None
+    found = copy.deepcopy(known)
+    try:
+        # What Hydra itself does with overrides once it has read the files.
+        ConfigLoaderImpl._apply_overrides_to_config(_parsed(set_here), found)
+        return dict(OmegaConf.to_container(found, resolve=True))
+    except (HydraException, OmegaConfBaseException, ValueError, RecursionError) as error:
+        raise UserError(_explain(error, known, json.loads(whole[0][1])["name"], overrides)) from None
 
 
-def _explain(error: Exception, choice: list[str], overrides: Sequence[str]) -> str:
-    """One sentence for what Hydra refuses: which override, which key, which keys are near."""
+@cache
+def _files(root: str, named: tuple[str, ...]) -> Any:
+    """The files chosen, `fusion=gw` and so on, as one DictConfig; not to be changed."""
     from hydra import compose as hydra_compose
+
+    with _hydra(root):
+        return hydra_compose("config", overrides=list(named))
+
+
+def _key(override: str) -> str:
+    return override.split("=", 1)[0].lstrip("+~")
+
+
+def _parsed(overrides: Sequence[str]) -> list[Any]:
+    """Overrides as Hydra reads them; raises UserError where it can't, or where one gives several values."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    found = list[Any]()
+    for override in overrides:
+        try:
+            found += OverridesParser.create().parse_overrides([override])
+        except HydraException as error:
+            raise UserError(_refused([override], error)) from None
+        if found[-1].is_sweep_override():
+            raise UserError(f"override '{override[:MOST_TOLD]}' gives several values; quote it if it is one")
+    return found
+
+
+def _explain(error: Exception, known: Any, name: str, overrides: Sequence[str]) -> str:
+    """One sentence for what Hydra refuses: which override, which key, which keys are near."""
     from omegaconf import DictConfig, OmegaConf
 
-    known = hydra_compose("config", overrides=choice)
     for override in overrides:
-        key = override.split("=", 1)[0].lstrip("+~")
-        parent, _, leaf = key.rpartition(".")
+        parent, _, leaf = _key(override).rpartition(".")
         siblings = OmegaConf.select(known, parent) if parent else known
         if not isinstance(siblings, DictConfig):
-            where = " and ".join(choice[:2]).replace(WHOLE, "")
+            where = f"encoder={name} and dataset={known.dataset.name}"
             return f"override '{override}': {where} have no '{parent}'; {nearest(parent, map(str, known))}"
         if leaf not in siblings:
             return f"override '{override}': unknown key '{leaf}'; {nearest(leaf, map(str, siblings))}"

@@ -100,7 +100,12 @@ class Epoch:
 
 
 class Trainee:
-    """A member in training."""
+    """A member in training.
+
+    Attributes:
+        losses, finite: the sum of losses since the last epoch was told, () float32, and whether all were finite, ()
+            bool, both on the device.
+    """
 
     def __init__(
         self, member: Member, task: Task, protocol: Protocol, steps: int, device: str, steps_per_epoch: int = 1
@@ -118,8 +123,8 @@ class Trainee:
         self._since_best = 0
         self.ended: Literal["finished", "early", "diverged"] | None = None
         self.reason = ""
-        self._losses, self._since = torch.zeros((), device=device), 0
-        self._finite = torch.ones((), dtype=torch.bool, device=device)
+        self.losses, self._since = torch.zeros((), device=device), 0
+        self.finite = torch.ones((), dtype=torch.bool, device=device)
         self._best = (-np.inf, -1)
         self._kept: Snapshot | None = None
 
@@ -131,10 +136,12 @@ class Trainee:
 
     def learn(self, maps: tuple[Tensor, ...], labels: Tensor) -> None:
         """One step. Whether the loss was finite stays on the device: asking would wait for it."""
-        self._pace.set(self.optimizer, self.step)
+        if not self.decoder.training:
+            self.decoder.train()
+        self.pace()
         loss = self.task.loss(self.task.logits(self.decoder, maps, labels), labels)
         for weight, logits in self.decoder.auxiliary_logits():
-            loss = loss + weight * self.task.loss(logits, labels)
+            loss = loss + weight * self.task.loss(logits.float(), labels)
         auxiliary = self.decoder.auxiliary_loss()
         if auxiliary is not None:
             loss = loss + auxiliary
@@ -142,13 +149,17 @@ class Trainee:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
-        self._losses += loss.detach()
-        self._finite &= torch.isfinite(loss.detach())
+        self.losses += loss.detach()
+        self.finite &= torch.isfinite(loss.detach())
+
+    def pace(self) -> None:
+        """Give the optimiser the rate of the step that comes next, and count it."""
+        self._pace.set(self.optimizer, self.step)
         self.step += 1
 
     def check_loss(self, epoch: int) -> None:
         """End with a reason if a loss of the epoch was not finite; the epoch's one wait for the device."""
-        if not bool(self._finite):
+        if not bool(self.finite):
             self._diverge(f"its loss became NaN or infinite in epoch {epoch + 1}")
 
     def validated(self, prediction: Prediction | None, labels: Array, epoch: int) -> None:
@@ -170,8 +181,8 @@ class Trainee:
 
     def told(self, epoch: int) -> Epoch:
         """Epoch `epoch` (from 0), which has just ended."""
-        loss, self._since = float(self._losses) / (self.step - self._since), self.step
-        self._losses.zero_()
+        loss, self._since = float(self.losses) / (self.step - self._since), self.step
+        self.losses.zero_()
         validation = self.history[-1] if self._at and self._at[-1] == epoch else None
         return Epoch(self.member, epoch + 1, loss, validation, self.optimizer.param_groups[0]["lr"])
 

@@ -22,6 +22,7 @@ from benchmark.training import loop
 from benchmark.training.bank import Epoch, Member, Trained
 from benchmark.training.prediction import Prediction, Task, headline
 from benchmark.training.selection import select
+from benchmark.training.stacking import units
 from decoders.batchnorm_linear import CANDIDATES, BatchNormLinear
 from decoders.decoder import Decoder, layers_decoder, linear_decoder, pooled_decoder, upernet_decoder
 from decoders.fusion import build_fuser
@@ -79,8 +80,8 @@ def train_and_score(
     )  # fmt: skip
     trained: list[Trained] = []
     portions = Portions()
-    for bank in passes(loop.members(builds, protocol, candidates), sizes, memory_bytes):
-        for _, part in portions.of(bank, train, f"{title}: decoders"):
+    for together in passes(units(loop.members(builds, protocol, candidates), head), sizes, memory_bytes):
+        for _, part in portions.of(together, lambda some: train(flat(some)), f"{title}: decoders"):
             trained += part
     selection = select(trained)
     found |= selection.failures
@@ -113,7 +114,14 @@ def task_of(data: OpenDataset, protocol: Protocol, windows: Windows | None) -> T
     kind: Kind = "segmentation" if dataset.task == "segmentation" else "single_label"
     kind = "multi_label" if dataset.multilabel else kind
     ignored = dataset.no_data if protocol.no_data == "ignored" else None
-    return Task(kind, dataset.num_classes, headline(kind, dataset.metric, dataset.no_data), ignored, windows)
+    return Task(
+        kind,
+        dataset.num_classes,
+        headline(kind, dataset.metric, dataset.no_data),
+        ignored,
+        windows,
+        protocol.decoder_dtype,
+    )
 
 
 def make_decoder(
@@ -149,11 +157,18 @@ def parameters_of(build: Callable[[torch.Generator], Decoder]) -> int:
         return sum(parameter.numel() for parameter in build(torch.Generator()).parameters())
 
 
-def passes(bank: Sequence[Member], sizes: Mapping[str, int], memory_bytes: int) -> Iterator[list[Member]]:
-    """The members, as many at a time as the memory holds, at least one."""
-    needed = [BYTES_A_PARAMETER * sizes[member.name] for member in bank]
-    for together in packed(needed, memory_bytes):
-        yield list(bank[together.start : together.stop])
+def passes(
+    together: Sequence[list[Member]], sizes: Mapping[str, int], memory_bytes: int
+) -> Iterator[list[list[Member]]]:
+    """The units (`stacking.units`), as many at a time as the memory holds, at least one."""
+    needed = [BYTES_A_PARAMETER * sum(sizes[member.name] for member in unit) for unit in together]
+    for some in packed(needed, memory_bytes):
+        yield list(together[some.start : some.stop])
+
+
+def flat(some: Sequence[list[Member]]) -> list[Member]:
+    """The members of units."""
+    return [member for unit in some for member in unit]
 
 
 def _measured(

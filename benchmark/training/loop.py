@@ -15,6 +15,7 @@ from benchmark.protocol import Protocol
 from benchmark.training.bank import Epoch, Member, Trained, Trainee
 from benchmark.training.feeding import FeatureSource, Feed, Room
 from benchmark.training.prediction import Task, predict_all
+from benchmark.training.stacking import Stack, learners
 from decoders.decoder import Decoder
 
 Build = Callable[..., Decoder]
@@ -78,6 +79,7 @@ def train(
     steps = protocol.steps_per_epoch(images)
     evaluation_batch = protocol.evaluation_batch or protocol.decoder_batch
     trainees = [Trainee(member, task, protocol, epochs * steps, device, steps) for member in bank]
+    learning = learners(trainees)
     room = Room(device)
     # What is drawn anew is never asked for twice.
     feed, val_feed = Feed(source, device, None if fresh else room), Feed(val_source, device, room)
@@ -103,7 +105,7 @@ def train(
         if not begun:
             break
         order = data_order(protocol.order_seed, epoch, images, source.variants, fresh)
-        with closing(one_pass(trainees, feed, order[: steps * protocol.decoder_batch])) as made:
+        with closing(one_pass(learning, feed, order[: steps * protocol.decoder_batch], protocol.decoder_batch)) as made:
             for step in made:
                 if protocol.is_evaluated(epoch, step, steps, epochs):
                     evaluate(epoch)
@@ -112,6 +114,9 @@ def train(
                 trainee.check_loss(epoch)
             if report:
                 report(trainee.told(epoch))
+    for one in learning:
+        if isinstance(one, Stack):
+            one.part()
     return [trainee.result() for trainee in trainees]
 
 
@@ -128,17 +133,21 @@ def data_order(order_seed: int, epoch: int, images: int, variants: int = 1, fres
     return order if variants == 1 else order * variants + rng.integers(0, variants, images)
 
 
-def one_pass(trainees: Sequence[Trainee], feed: Feed, order: np.ndarray) -> Generator[int, None, None]:
-    """Each step (from 1) of an epoch, once those who have not ended have made it; close it where it is left early."""
-    with closing(feed.batches(order, trainees[0].protocol.decoder_batch)) as batches:
+def one_pass(
+    learning: Sequence[Trainee | Stack], feed: Feed, order: np.ndarray, size: int
+) -> Generator[int, None, None]:
+    """Each step (from 1) of an epoch, once those who have not ended have made it; close it where it is left early.
+
+    Args:
+        size: images of a step.
+    """
+    with closing(feed.batches(order, size)) as batches:
         for step, (maps, truth) in enumerate(batches, start=1):
-            live = [trainee for trainee in trainees if trainee.ended is None]
+            live = [one for one in learning if one.ended is None]
             if not live:
                 return
-            for trainee in live:
-                if not trainee.decoder.training:
-                    trainee.decoder.train()
-                trainee.learn(maps, truth)
+            for one in live:
+                one.learn(maps, truth)
             yield step
 
 

@@ -40,6 +40,8 @@ class Task:
         headline: the metric validation chooses by; see `headline`.
         ignored: the class left out of the loss, where the protocol says so; None for none.
         windows: what evaluation sees of an image, where that isn't the whole; training sees one at a time.
+        dtype: arithmetic of decoders; `bfloat16` by autocast: the optimiser keeps its weights in float32, and nobody
+            keeps a second copy of them.
     """
 
     kind: Literal["single_label", "multi_label", "segmentation"]
@@ -47,6 +49,11 @@ class Task:
     headline: Headline
     ignored: int | None = None
     windows: Windows | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+    def arithmetic(self, device: torch.device) -> torch.autocast:
+        """Context manager: what decoders compute in on a device."""
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.dtype == "bfloat16")
 
     def check(self, source: FeatureSource, split: str) -> None:
         """Check a split's labels.
@@ -75,7 +82,11 @@ class Task:
         return source.labels(np.arange(0 if self.kind == "segmentation" else len(source)))
 
     def logits(self, decoder: Decoder, maps: tuple[Tensor, ...], labels: Tensor) -> Tensor:
-        """A decoder's logits: (B, K), or (B, K, H, W) at the labels' size."""
+        """A decoder's logits, float32: (B, K), or (B, K, H, W) at the labels' size."""
+        with self.arithmetic(maps[0].device):
+            return self._logits(decoder, maps, labels).float()
+
+    def _logits(self, decoder: Decoder, maps: tuple[Tensor, ...], labels: Tensor) -> Tensor:
         if self.windows is not None and maps[0].ndim == 6:  # as `WholeImages` gives them
             each = tuple(one.flatten(0, 1) for one in maps)
             return self.windows.merged(decoder(each, (self.windows.side,) * 2))
@@ -92,6 +103,16 @@ class Task:
         # Where a whole batch is unlabelled, the plain mean over nothing would be NaN and end the member.
         counted = (target != self.ignored).sum().clamp(min=1)
         return F.cross_entropy(logits, target, ignore_index=self.ignored, reduction="sum") / counted
+
+    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """`loss` of several decoders' classification logits (n, B, K): (n,)."""
+        if self.kind == "multi_label":
+            targets = labels.to(logits.dtype).expand_as(logits)
+            return F.binary_cross_entropy_with_logits(logits, targets, reduction="none").mean((1, 2))
+        assert self.kind == "single_label"
+        assert self.ignored is None
+        each = F.cross_entropy(logits.flatten(0, 1), labels.long().repeat(len(logits)), reduction="none")
+        return each.view(len(logits), -1).mean(1)
 
     def scores(self, logits: Tensor) -> Tensor:
         """Probabilities (B, K) float32 of classification logits."""
@@ -169,8 +190,11 @@ def confusions(predicted: Tensor, truth: Tensor, num_classes: int) -> Tensor:
     """Pixels by [truth, prediction] of each image, from two (B, H, W) of classes: (B, K, K) int64."""
     batch, cells = len(truth), num_classes**2
     image = torch.arange(batch, device=truth.device).view(-1, 1, 1) * cells
-    index = image + truth.long() * num_classes + predicted
-    return torch.bincount(index.flatten(), minlength=batch * cells).view(batch, num_classes, num_classes)
+    index = (image + truth.long() * num_classes + predicted).flatten()
+    # `bincount` would ask a GPU for the largest value, and wait for the answer.
+    counted = torch.zeros(batch * cells, dtype=torch.int64, device=truth.device)
+    counted.scatter_add_(0, index, torch.ones_like(index))
+    return counted.view(batch, num_classes, num_classes)
 
 
 def batches(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmark.atomic import write_atomically
+from encoders.errors import printable
 from reports.table import Row, Table
 
 COLUMN, PAGE = 3.25, 7.0
@@ -92,7 +93,7 @@ def label(row: Row) -> str:
     """A row's name in figures: its title, its fuser, a dagger where its weights are drawn."""
     # No-break spaces, so that neither stands alone where a label is folded.
     fused = "" if row.fusion == "none" else f" +\u00a0{row.fusion}"
-    return row.title + fused + ("\u00a0†" if row.random else "")
+    return printable(row.title) + fused + ("\u00a0†" if row.random else "")
 
 
 def folded(text: str, characters: int = LABEL_CHARACTERS) -> str:

@@ -34,9 +34,14 @@ REMEDIES = (
 
 @dataclass(frozen=True)
 class Place:
-    """The folders of one case, all below one; each is compared before and after."""
+    """The folders of one case, all below one; each is compared before and after.
+
+    Attributes:
+        shared: a folder of all cases, not to be changed: `root`, and `data`, which is read already.
+    """
 
     folder: Path
+    shared: Path
 
     def __post_init__(self) -> None:
         for name in ("home", "weights", "tmp", "work"):
@@ -96,6 +101,7 @@ class Case:
         names: what the line must hold: the file or field at least. Placeholders as in `argv`.
         spoil: what was done to the folders before; None where the command line itself is bad.
         datasets: what the root holds.
+        read: what the shared root holds, and is read already: for cases that go wrong later.
     """
 
     name: str
@@ -103,13 +109,14 @@ class Case:
     names: tuple[str, ...]
     spoil: Spoil | None = None
     datasets: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.name
 
     def filled(self, texts: Iterable[str], place: Place) -> list[str]:
         """Texts with their placeholders filled in."""
-        known = {name: str(getattr(place, name)) for name in ("root", "home", "weights", "output", "folder")}
+        known = {name: str(getattr(place, name)) for name in ("root", "home", "weights", "output", "folder", "shared")}
         return [re.sub(r"\{(\w+)\}", lambda one: known.get(one[1], one[0]), text) for text in texts]
 
 
@@ -131,6 +138,16 @@ class Ended:
 def copy_root(source: Path, target: Path) -> None:
     """A dataset's folder as hard links: `replace` gives a file content of its own."""
     shutil.copytree(source, target, copy_function=os.link, dirs_exist_ok=True)
+
+
+def prepare(case: Case, place: Place, written: Callable[[str], Path]) -> list[str]:
+    """Make a case's folders; its command line."""
+    for name in case.datasets:
+        source = written(name)
+        copy_root(source, place.root / source.parent.name / name)
+    if case.spoil:
+        case.spoil(place)
+    return case.filled(case.argv, place)
 
 
 def replace(path: Path, content: bytes) -> None:

@@ -1,5 +1,6 @@
 """What every family of bad inputs shares: small roots written once, and a place of its own for each case."""
 
+import functools
 import socket
 import tempfile
 from collections.abc import Callable
@@ -7,17 +8,24 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.data import datasets, ingest
 from tests import writing
-from tests.bad_inputs.case import Case, Ended, Place, check, copy_root, run
+from tests.bad_inputs.case import Case, Ended, Place, check, prepare, run
 
 SIZES = {"m-eurosat": (12, 4, 5), "m-pv4ger-seg": (4, 2, 2), "m-bigearthnet": (4, 2, 2)}
 """Train, valid and test of the datasets cases use: single label, masks, several labels."""
 
 
 @pytest.fixture(scope="session")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders of all cases, not to be changed."""
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(scope="session")
+def written(shared: Path) -> Callable[[str], Path]:
     """A dataset of a small root, written the first time it is asked for; not to be changed."""
-    root = tmp_path_factory.mktemp("root")
+    root = shared / "root"
 
     def get(name: str) -> Path:
         found = list(root.glob(f"*/{name}"))
@@ -26,10 +34,22 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return get
 
 
+@pytest.fixture(scope="session")
+def read(shared: Path, written: Callable[[str], Path]) -> Callable[[str], None]:
+    """A dataset of the shared root, read into the shared arrays the first time it is asked for."""
+
+    @functools.cache
+    def get(name: str) -> None:
+        written(name)
+        ingest.open_dataset(datasets.dataset(name), shared / "root", shared / "data")
+
+    return get
+
+
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+def place(tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """Folders of this case alone; the working folder is one of them, and there is no network."""
-    made = Place(tmp_path)
+    made = Place(tmp_path, shared)
     for name, value in made.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("GEO_BENCH_DIR", raising=False)
@@ -44,28 +64,18 @@ def _no_network(*_: object) -> None:
 
 
 @pytest.fixture
-def prepared(place: Place, written: Callable[[str], Path]) -> Callable[[Case], list[str]]:
-    """Make a case's folders; its command line."""
-
-    def prepare(case: Case) -> list[str]:
-        for name in case.datasets:
-            source = written(name)
-            copy_root(source, place.root / source.parent.name / name)
-        if case.spoil:
-            case.spoil(place)
-        return case.filled(case.argv, place)
-
-    return prepare
-
-
-@pytest.fixture
 def refuses(
-    place: Place, prepared: Callable[[Case], list[str]], capsys: pytest.CaptureFixture[str]
+    place: Place,
+    written: Callable[[str], Path],
+    read: Callable[[str], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> Callable[[Case], Ended]:
     """Run a case in this process and check what must be so after it."""
 
     def refuse(case: Case) -> Ended:
-        ended = run(prepared(case), place, capsys)
+        for name in case.read:
+            read(name)
+        ended = run(prepare(case, place, written), place, capsys)
         check(case, ended, place)
         return ended
 

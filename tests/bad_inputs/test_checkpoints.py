@@ -3,6 +3,7 @@
 `croma_tiny` with `weights.random=false` stands for a released model: the same code reads its file.
 """
 
+import functools
 import json
 import zipfile
 from collections.abc import Callable, Iterator
@@ -18,22 +19,29 @@ from tests.bad_inputs.case import Case, Ended, Place, Spoil
 from tests.hostile_pickles import CANARY, HOSTILE
 
 DATASET = "m-eurosat"
+READ = ("--data-root", "{shared}/root", "--ingest-dir", "{shared}/data")
 Change = Callable[[bytes], bytes]
 Tensors = dict[str, Any]
 
 
 def argv(file: str, *more: str) -> tuple[str, ...]:
     return (
-        "--encoder", "croma_tiny", "--dataset", DATASET, "--bands", "authors", "--data-root", "{root}", "--weights", "{weights}",
+        "--encoder", "croma_tiny", "--dataset", DATASET, "--bands", "authors", *READ, "--weights", "{weights}",
         "--output", "{output}", "encoder.weights.random=false", f"encoder.weights.files=[{file}]", "encoder.weights.source=nowhere", *more,
     )  # fmt: skip
 
 
+@functools.cache
+def drawn(name: str) -> Tensors:
+    """A model's tensors."""
+    model = encoders.build(name)
+    return dict(getattr(model, "network", model).state_dict())
+
+
 def whole() -> Tensors:
     """The tensors of the model, in the layout of its authors' file."""
-    network = encoders.build("croma_tiny").network
     parts: Tensors = {}
-    for name, tensor in network.state_dict().items():
+    for name, tensor in drawn("croma_tiny").items():
         part, _, rest = name.partition(".")
         parts.setdefault(part, {})[rest] = tensor.clone()
     return parts
@@ -97,7 +105,7 @@ def raw(data: bytes, name: str = "w.pt") -> Spoil:
 
 
 def other_model(place: Place) -> None:
-    saved(place.weights / "w.pt", encoders.build("satmae_tiny").state_dict())
+    saved(place.weights / "w.pt", drawn("satmae_tiny"))
 
 
 def safetensors(change: Change) -> Spoil:
@@ -174,17 +182,21 @@ SAFE: dict[str, Spoil] = {
 
 def cases() -> Iterator[Case]:
     for name, (spoil, part) in FILES.items():
-        yield Case(name, argv("w.pt"), ("w.pt" if part != "NaN" else "croma_tiny", part), spoil, (DATASET,))
+        yield Case(name, argv("w.pt"), ("w.pt" if part != "NaN" else "croma_tiny", part), spoil, read=(DATASET,))
     for name, spoil in SAFE.items():
-        yield Case(name, argv("w.safetensors"), ("w.safetensors",), spoil, (DATASET,))
+        yield Case(name, argv("w.safetensors"), ("w.safetensors",), spoil, read=(DATASET,))
     for name in ("os.system", "builtins.exec", "INST", "BUILD", "NEWOBJ_EX", "key nested in torch's words"):
-        yield Case(f"hostile: {name}", argv("w.pt"), ("w.pt",), raw(HOSTILE[name]), (DATASET,))
+        yield Case(f"hostile: {name}", argv("w.pt"), ("w.pt",), raw(HOSTILE[name]), read=(DATASET,))
     digest = "encoder.weights.sha256={w.pt: '" + "0" * 64 + "'}"
     yield Case(
-        "has another digest", argv("w.pt", f"++{digest}"), ("w.pt", "sha256"), content(lambda data: data), (DATASET,)
+        "has another digest",
+        argv("w.pt", f"++{digest}"),
+        ("w.pt", "sha256"),
+        content(lambda data: data),
+        read=(DATASET,),
     )
-    yield Case("a folder above", argv("../w.pt"), ("w.pt",), None, (DATASET,))
-    yield Case("none named", argv(""), ("croma_tiny",), None, (DATASET,))
+    yield Case("a folder above", argv("../w.pt"), ("w.pt",), None, read=(DATASET,))
+    yield Case("none named", argv(""), ("croma_tiny",), None, read=(DATASET,))
 
 
 @pytest.mark.parametrize("case", list(cases()), ids=str)
@@ -212,8 +224,7 @@ def test_a_released_config_that_cannot_be_is_one_line(name: str, refuses: Callab
         "satdifuser",
         "--dataset",
         DATASET,
-        "--data-root",
-        "{root}",
+        *READ,
         "--weights",
         "{weights}",
         "--output",
@@ -221,4 +232,4 @@ def test_a_released_config_that_cannot_be_is_one_line(name: str, refuses: Callab
     )
     # What is JSON all the same is found out by the tensors that don't fit it.
     part = "config.json" if name not in ("holds nothing", "names a class") else "satdifuser"
-    refuses(Case(name, argv, (part,), spoil, (DATASET,)))
+    refuses(Case(name, argv, (part,), spoil, read=(DATASET,)))

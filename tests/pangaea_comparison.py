@@ -1,0 +1,245 @@
+"""The same encoder, data and protocol `pangaea` through PANGAEA's run.py and through evaluate.py, side by side.
+
+`PANGAEA_DIR=... python -m tests.pangaea_comparison FOLDER [CELL ...]` prints a row a cell, in Markdown; the interpreter must
+have PANGAEA's requirements. Data are made up and learnable, models small and their weights drawn, so the numbers say
+whether two programs do the same and nothing of a model. Two of PANGAEA's trainings draw as it does, from seeds of
+its own; one draws as ours (`tests.pangaea_draws`), and has to go as ours does.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+
+import evaluate
+from benchmark.data import synthetic
+from benchmark.records import RecordStore
+from benchmark.scoring import statistics
+from benchmark.training.bank import Epoch, Trainee
+from tests import pangaea_draws
+from tests.pangaea_run import Said, run
+
+SEEDS = (234, 235)
+RATE = 1e-3
+"""Ten times the protocol's: there are few steps."""
+
+SIGNAL = 0.1
+"""Of the made-up classes' looks: enough to learn from, too little for every answer to be right."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is compared: an encoder and a decoder on a dataset.
+
+    Attributes:
+        encoder: as `--encoder` takes it; theirs, ours: options of run.py, and of evaluate.py, beyond the usual.
+        metric: PANGAEA's name of the score; unit: what it is counted in.
+        sizes: images of train, valid and test.
+        epochs: trained for.
+    """
+
+    encoder: str
+    dataset: str
+    theirs: tuple[str, ...]
+    ours: tuple[str, ...]
+    metric: str
+    unit: float
+    sizes: tuple[int, int, int]
+    epochs: int
+    batch: int
+
+
+IMAGES = ("dataset=meurosat", "task=linear_classification", "preprocessing=cls_resize")
+MASKS = ("dataset=mcashew-plantation", "task=segmentation", "preprocessing=seg_default")
+NARROW = ("+decoder.options.projection_dim=64", "+decoder.options.num_norm_groups=4")
+OUR_NARROW = ("protocol.fuser_width=64", "protocol.fuser_norm_groups=4")
+CLASSES: dict[str, Any] = {"dataset": "m-eurosat", "metric": "Accuracy", "unit": 1} | {
+    "sizes": (96, 40, 200), "epochs": 20, "batch": 16,
+}  # fmt: skip
+SEGMENTS: dict[str, Any] = {"dataset": "m-cashew-plant", "metric": "IoU", "unit": 100} | {
+    "sizes": (16, 8, 24), "epochs": 30, "batch": 8,
+}  # fmt: skip
+CELLS = {
+    "CROMA, linear": Cell("croma_tiny", theirs=(*IMAGES, "decoder=cls_linear"), ours=(), **CLASSES),
+    "SatDiFuser gw, linear": Cell(
+        "satdifuser_tiny", theirs=(*IMAGES, "decoder=cls_fused_linear", *NARROW), ours=OUR_NARROW, **CLASSES
+    ),
+    "CROMA, UPerNet": Cell(
+        "croma_tiny",
+        theirs=(*MASKS, "decoder=seg_upernet", "decoder.channels=32"),
+        ours=("protocol.upernet_channels=32",),
+        **SEGMENTS,
+    ),
+    "SatDiFuser gw, UPerNet": Cell(
+        "satdifuser_tiny",
+        theirs=(*MASKS, "decoder=seg_fused_upernet", *NARROW, "decoder.decoder.channels=32"),
+        ours=(*OUR_NARROW, "protocol.upernet_channels=32"),
+        **SEGMENTS,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Ours:
+    """What evaluate.py gives.
+
+    Attributes:
+        scores: on test, by seed; low, high: the 95 % interval of their mean over test groups and seeds.
+        history, losses: of the first seed, at each evaluation and of each epoch.
+        start: how it drew, for `tests.pangaea_draws`.
+    """
+
+    scores: list[float]
+    low: float
+    high: float
+    history: list[float]
+    losses: list[float]
+    start: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Both sides of a cell; scores are fractions.
+
+    Attributes:
+        theirs: PANGAEA's scores with draws of its own, by seed.
+        same: its training with our first seed's draws.
+    """
+
+    cell: Cell
+    ours: Ours
+    theirs: list[float]
+    same: Said
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the mean of PANGAEA's own trainings lies in the interval of ours."""
+        return self.ours.low <= float(np.mean(self.theirs)) <= self.ours.high
+
+    @property
+    def score_apart(self) -> float:
+        """How far apart the two trainings of the same draws end on test."""
+        return abs(self.same.test[self.cell.metric] / self.cell.unit - self.ours.scores[0])
+
+    def losses_apart(self, epochs: int) -> float:
+        """The most that their losses, means over an epoch, lie apart in so many first ones."""
+        both = zip(self.same.losses[:epochs], self.ours.losses[:epochs], strict=True)
+        return max(abs(one - other) for one, other in both)
+
+    def row(self, name: str) -> str:
+        """A row of the table."""
+        ours, theirs = (", ".join(f"{one:.3f}" for one in scores) for scores in (self.ours.scores, self.theirs))
+        same = self.same.test[self.cell.metric] / self.cell.unit
+        values = (
+            ours, f"{self.ours.low:.3f} to {self.ours.high:.3f}", theirs, f"{same:.3f} ({self.ours.scores[0]:.3f})",
+            f"{self.losses_apart(FIRST):.4f}", f"{self.losses_apart(self.cell.epochs):.4f}",
+        )  # fmt: skip
+        return f"| {name} | {' | '.join(values)} |"
+
+
+FIRST = 3
+"""Epochs in which rounding has not grown yet."""
+
+HEAD = """| | ours, by seed | 95 % interval | PANGAEA's, by seed | with our draws (ours) | losses, 3 epochs | all |
+|---|---|---|---|---|---|---|"""
+
+
+def compare(cell: Cell, pangaea: Path, folder: Path) -> Compared:
+    """Train and score a cell on both sides, in a new folder."""
+    root = folder / "geobench"
+    synthetic.write_root(root, [cell.dataset], cell.sizes, signal=SIGNAL)
+    ours = _ours(cell, root, folder / "ours")
+    torch.save(ours.start, folder / "start.pt")
+    steps = cell.sizes[0] // cell.batch
+    overrides = (
+        *cell.theirs, f"encoder={cell.encoder}", "encoder.values=pangaea", "criterion=cross_entropy",
+        f"optimizer.lr={RATE}", f"task.trainer.n_epochs={cell.epochs}", f"task.trainer.log_interval={steps}",
+        f"batch_size={cell.batch}", "test_batch_size=4",
+    )  # fmt: skip
+    script = (pangaea_draws.__file__, str(folder / "start.pt"))
+    same = run(pangaea, root, folder / "same", *overrides, script=script)
+    theirs = [
+        run(pangaea, root, folder / f"seed{seed}", *overrides, f"seed={seed}").test[cell.metric] for seed in SEEDS
+    ]
+    return Compared(cell, ours, [one / cell.unit for one in theirs], same)
+
+
+def _ours(cell: Cell, root: Path, folder: Path) -> Ours:
+    """By `evaluate.py --protocol pangaea`, watched as it trains."""
+    begun: list[tuple[int, dict[str, Any]]] = []
+    ended: list[tuple[int, tuple[float, ...]]] = []
+    told: list[Epoch] = []
+    begin, tell, end = Trainee.__init__, Trainee.told, Trainee.result
+
+    def watched_begin(self: Trainee, member: Any, *arguments: Any, **named: Any) -> None:
+        begin(self, member, *arguments, **named)
+        begun.append((member.seed, {key: value.clone() for key, value in self.decoder.state_dict().items()}))
+
+    def watched_tell(self: Trainee, epoch: int) -> Epoch:
+        told.append(tell(self, epoch))
+        return told[-1]
+
+    def watched_end(self: Trainee) -> Any:
+        ended.append((self.member.seed, tuple(self.history)))
+        return end(self)
+
+    epochs = "protocol.by.segmentation.epochs" if cell.metric == "IoU" else "protocol.epochs"
+    command = [
+        "--encoder", cell.encoder + ("-gw" if "satdifuser" in cell.encoder else ""), "--dataset", cell.dataset,
+        "--bands", "authors", "--protocol", "pangaea", "--data-root", str(root), "--output", str(folder),
+        "--device", "cpu", f"protocol.learning_rates=[{RATE}]", f"protocol.seeds={len(SEEDS)}",
+        f"{epochs}={cell.epochs}", *cell.ours,
+    ]  # fmt: skip
+    with (
+        patch.object(Trainee, "__init__", watched_begin),
+        patch.object(Trainee, "told", watched_tell),
+        patch.object(Trainee, "result", watched_end),
+        redirect_stdout(StringIO()),
+    ):
+        code = evaluate.main(command)
+    if code:
+        raise RuntimeError(f"evaluate.py ended with {code}")
+    records = sorted(RecordStore(folder), key=lambda one: one.run.seed)
+    first = SEEDS[0]
+    resampled = np.stack([statistics.unpack(one.score.resamples) for one in records])
+    seeds = statistics.draw_seeds(len(records), resampled.shape[1], np.random.default_rng(0))
+    low, high = statistics.percentiles(statistics.over_seeds(resampled, seeds))
+    return Ours(
+        scores=[one.score.metrics[one.score.headline] for one in records],
+        low=low,
+        high=high,
+        history=list(dict(ended)[first]),
+        losses=[one.loss for one in told if one.member.seed == first],
+        start={
+            "state": dict(begun)[first],
+            # As `benchmark.training.bank.initialised` seeds it.
+            "dropout_seed": int(np.random.SeedSequence([first, 1]).generate_state(1)[0]),
+            "order_seed": SEEDS[0],
+            "epochs": cell.epochs,
+        },
+    )
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="where everything is written")
+    parser.add_argument("cells", nargs="*", default=list(CELLS), help=f"of {'; '.join(CELLS)}")
+    parsed = parser.parse_args(arguments)
+    print(HEAD, flush=True)
+    for name in parsed.cells:
+        folder = parsed.folder / name.replace(", ", "-").replace(" ", "-").lower()
+        print(compare(CELLS[name], Path(os.environ["PANGAEA_DIR"]).resolve(), folder).row(name), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
