@@ -1,6 +1,7 @@
 """The protocols of other projects: each states every choice in its file, and gives a record that holds them."""
 
 import dataclasses
+import html
 import json
 import re
 from pathlib import Path
@@ -59,7 +60,11 @@ def test_a_file_states_every_field_so_that_nothing_is_inherited_in_silence(name:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_record_made_under_it_holds_what_its_file_says(
-    name: str, geobench_written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    geobench_written: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("SATDIFUSER_BENCH_HOME", str(tmp_path))
     row, dataset, changes, more = CELLS[name]
@@ -76,6 +81,14 @@ def test_a_record_made_under_it_holds_what_its_file_says(
     assert record.run.protocol_hash == hash_of(kept) != hash_of(kept | changes | {"epochs": 3})
     assert (record.run.protocol, record.run.seed) == (name, expected["first_seed"])
     _holds_choices(record, expected, dataset)
+
+    shown = {"terminal": capsys.readouterr().out}
+    shown |= {file: (tmp_path / file).read_text(encoding="utf-8") for file in ("leaderboard.md", "index.html")}
+    for where, text in shown.items():
+        said = " ".join(html.unescape(text).replace("\\", "").split())
+        assert f"protocol {name} “{expected['title'].split(':')[0]}” ({record.run.protocol_hash})" in said, where
+        assert f"Protocol {name}: {expected['title']}." in said, where
+    assert f"``{expected['title'].split(':')[0]}''" in (tmp_path / "leaderboard.tex").read_text(encoding="utf-8")
 
 
 def _holds_choices(record: Record, expected: dict[str, Any], dataset: str) -> None:
