@@ -141,9 +141,9 @@ class Compared:
 
     @property
     def agrees(self) -> bool:
-        """Whether no difference lies in that interval."""
+        """Whether no difference lies in that interval, to the three digits that PANGAEA prints."""
         difference, half = self.difference
-        return abs(difference) <= half
+        return abs(difference) <= half + 0.0005
 
     @property
     def score_apart(self) -> float:
