@@ -226,7 +226,7 @@ def test_its_upernet_is_ours_to_the_last_digits(name: str, root: Path, monkeypat
 @LONG
 @pytest.mark.parametrize("name", CELLS)
 def test_its_own_run_trains_our_encoders_to_the_scores_they_have_here(name: str, root: Path, tmp_path: Path) -> None:
-    """Step by step where both draw alike, and within the interval where each draws as it does; far above chance."""
+    """Step by step where both draw alike, and within the interval where each draws as it does."""
     for module in ("geobench", "google.cloud.storage", "gdown", "wandb"):
         pytest.importorskip(module, reason="PANGAEA needs its requirements")
     found = compare(CELLS[name], root, tmp_path)
@@ -238,4 +238,5 @@ def test_its_own_run_trains_our_encoders_to_the_scores_they_have_here(name: str,
     tolerance = 0.01 if "linear" in name else 0.05
     assert found.score_apart < tolerance
     assert found.agrees
-    assert min(found.ours.scores + found.theirs) > 2 / datasets.dataset(CELLS[name].dataset).num_classes
+    if CELLS[name].learns:
+        assert min(found.ours.scores + found.theirs) > 2 / datasets.dataset(CELLS[name].dataset).num_classes
