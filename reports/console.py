@@ -4,7 +4,9 @@ import sys
 from collections.abc import Iterable, Sequence
 
 from rich.box import SIMPLE
+from rich.cells import cell_len
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -19,6 +21,10 @@ _MOST_ROWS = 20
 """Of a section: more is no table to be read in a terminal."""
 _PIPED_WIDTH = 200
 """Characters a line where there is no terminal to ask: a log should not be folded at 80."""
+_BETWEEN = 3
+"""Characters between two columns."""
+_FEW = 3
+"""Columns of a table whose last is prose, with addresses that are folded wherever they must."""
 
 
 def _text(value: str, style: str = "") -> Text:
@@ -68,14 +74,30 @@ def _printed(ink: Ink) -> Text:
 
 
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], console: Console | None = None) -> None:
-    """Print any table of plain values."""
+    """Print any table of plain values; as paragraphs, a row each, where the terminal is too narrow for whole words."""
+    console = console or _console()
+    cells = [[printable(str(value)) for value in row] for row in rows]
+    head = [printable(name) for name in header]
+    longest = [max(_longest(row[column]) for row in [head, *cells]) for column in range(len(head))]
+    fits = sum(longest) + _BETWEEN * len(longest) < console.width
+    if not fits and len(head) > _FEW:
+        for first, *others in cells:
+            console.print(Text(first, style="bold"))
+            told = "; ".join(f"{name} {value}" for name, value in zip(head[1:], others, strict=True) if value)
+            console.print(Padding(Text(told, overflow="fold"), (0, 0, 0, 2)))
+        return
     grid = RichTable(box=SIMPLE)
-    for name in header:
+    for number, name in enumerate(head):
         # Folded, for an address or path that is cut short is of no use.
-        grid.add_column(_text(name), overflow="fold")
-    for row in rows:
-        grid.add_row(*(_text(str(value)) for value in row))
-    (console or _console()).print(grid)
+        grid.add_column(Text(name), overflow="fold", min_width=longest[number] if fits else None)
+    for row in cells:
+        grid.add_row(*map(Text, row))
+    console.print(grid)
+
+
+def _longest(text: str) -> int:
+    """Columns that the longest word takes."""
+    return max(map(cell_len, text.split()), default=0)
 
 
 def print_found(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -6,14 +6,17 @@ import sys
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
+from rich.text import Text
 
 from benchmark import progress
+from benchmark.commands.catalogue import LISTS
 from benchmark.grid import display
 from benchmark.grid.cells import Cell, cells, title
 from benchmark.grid.display import LiveTable
 from benchmark.grid.work import CellResult
 from benchmark.progress import Step
 from benchmark.request import configuration
+from reports.console import print_table
 
 
 def asked() -> list[Cell]:
@@ -158,3 +161,36 @@ def test_a_listener_is_told_of_every_stage_and_nothing_is_shown(
         Step("train", group="b"),
     ]
     assert capsys.readouterr().err == ""
+
+
+def printed(width: int, header: list[str], rows: list[list[object]]) -> list[str]:
+    made = Console(file=io.StringIO(), width=width, force_terminal=True)
+    print_table(header, rows, made)
+    found = made.file.getvalue()  # type: ignore[attr-defined]
+    return [line.rstrip() for line in Text.from_ansi(found).plain.splitlines()]
+
+
+@pytest.mark.parametrize("what", sorted(LISTS))
+@pytest.mark.parametrize("width", [80, 200])
+def test_no_word_of_a_list_is_broken_and_no_line_is_too_wide(what: str, width: int) -> None:
+    header, rows = LISTS[what](None)
+    lines = printed(width, list(header), [list(row) for row in rows])
+    words = {word for line in lines for word in line.replace(";", " ").split()}
+    assert max(map(cell_len, lines)) <= width
+    for row in rows:
+        missing = {word for value in row for word in str(value).replace(";", " ").split()} - words
+        assert not missing
+
+
+def test_a_table_that_is_too_wide_for_whole_words_is_a_paragraph_a_row() -> None:
+    header = ["name", "one", "two", "three"]
+    row: list[object] = ["a_name_of_twenty_letters", "x" * 20, "", "y" * 60]
+    assert printed(200, header, [row])[3].split() == [str(value) for value in row if value]
+    assert printed(80, header, [row]) == [str(row[0]), f"  one {row[1]}; three", f"  {row[3]}"]
+
+
+def test_a_pipe_gets_neither_colours_nor_folded_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(["area", "what"], [["x", "word " * 30]])
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert ("word " * 30).strip() in said

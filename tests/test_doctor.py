@@ -1,7 +1,9 @@
 """What a newcomer does wrong, and `doctor` finds: each with a sentence and what mends it."""
 
+import errno
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import warnings
@@ -23,7 +25,12 @@ Usage = namedtuple("Usage", "total used free")
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SATDIFUSER_BENCH_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("GEO_BENCH_DIR", raising=False)
+    monkeypatch.setattr(doctor.socket, "create_connection", unreachable)
     return tmp_path / "home"
+
+
+def unreachable(*_: object, **__: object) -> None:
+    raise OSError(errno.ENETUNREACH, "Network is unreachable")
 
 
 def found(area: str, **given: str) -> list[Finding]:
@@ -170,6 +177,38 @@ def test_offline_is_one_line_that_keeps_what_came(tmp_path: Path) -> None:
     assert "cannot be reached" in line
     assert "run the same command to go on when the connection is back" in line
     assert "Traceback" not in done.stderr
+
+
+def test_offline_is_a_note_that_says_what_still_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    (one,) = found("internet")
+    assert one.state == "note"
+    assert "huggingface.co cannot be reached (Network is unreachable)" in one.text
+    assert "fetch on another machine" in one.text
+    asked = []
+
+    def reachable(at: tuple[str, int], timeout: float) -> socket.socket:
+        asked.append(at)
+        return socket.socket()
+
+    monkeypatch.setattr(doctor.socket, "create_connection", reachable)
+    assert [one.state for one in found("internet")] == ["ok"]
+    monkeypatch.setenv("https_proxy", "http://proxy.example:8080")
+    (one,) = found("internet")
+    assert "through proxy.example" in one.text
+    assert asked == [("huggingface.co", 443), ("proxy.example", 8080)]
+
+
+@pytest.mark.parametrize("level", ["above", "below", "two below"])
+def test_weights_on_the_wrong_level_are_named(level: str, tmp_path: Path) -> None:
+    right = tmp_path / "a" / "b"
+    (right / "croma").mkdir(parents=True)
+    (right / "croma" / "CROMA_base.pt").write_bytes(b"")
+    given = {"above": right.parent, "below": right / "croma", "two below": right / "croma" / "deeper"}[level]
+    (text,) = [one for one in missing("weights", weights=str(given)) if "--weights=" in one]
+    assert f"give --weights={right}" in text
+    assert not any("--weights=" in one for one in missing("weights", weights=str(right)))
 
 
 def test_what_is_found_is_printed_as_a_table(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from dataclasses import fields
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,62 @@ def test_issue_forms_ask_for_what_an_encoder_needs() -> None:
     assert {"bug", "encoder", "question"} <= set(forms)
     asked = {field["id"] for field in forms["encoder"]["body"] if field["validations"]["required"]}
     assert {"weights", "licence", "inputs", "pretraining", "parity"} <= asked
+
+
+def test_protocols_of_others_stand_side_by_side_in_every_field() -> None:
+    said = protocol.published()
+    for field in {field.name for field in fields(Protocol)} - {*protocol.LABELS, "version", "by"}:
+        assert said.count(f"`{field}`") == 1, field
+    row = next(line for line in said.splitlines() if line.startswith("| `epochs`"))
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["50", "40", "40", "50; 80 (segmentation)", "10", "50"]
+
+
+def test_the_page_of_protocols_names_each_with_the_command_of_its_file() -> None:
+    page = (site.ROOT / "docs" / "protocols.md").read_text(encoding="utf-8")
+    for name in protocol.PUBLISHED:
+        command = (protocol.FOLDER / f"{name}.yaml").read_text(encoding="utf-8").partition("\n")[0]
+        assert f"\n{command.removeprefix('# ')}\n" in page
+        assert f"**`{name}`**" in page
+
+
+@pytest.mark.parametrize("page", ["SECURITY.md", "docs/reliability.md"])
+def test_every_test_that_a_promise_names_is_there(page: str) -> None:
+    text = (ROOT / page).read_text()
+    named = re.findall(r"`((?:tests/)?[\w/]+\.py)(?:::(\w+?)(\.\.\.)?)?`", text)
+    assert len(named) > 10
+    for file, function, cut in named:
+        found = [path for path in (ROOT / file, ROOT / "tests" / "faults" / file) if path.is_file()]
+        assert found, file
+        end = "" if cut else r"\("
+        assert not function or re.search(f"def {function}{end}", found[0].read_text()), (file, function)
+
+
+def test_the_architecture_page_names_every_module_in_its_room() -> None:
+    text = (DOCS / "architecture.md").read_text()
+    known, room = dict[str, list[str]](), ""
+    for first, _ in re.findall(
+        r"^\| (.+?) \| (.+) \|$", text[text.index("## Rooms") : text.index("## Contracts")], re.M
+    ):
+        names = re.findall(r"`([^`]+)`", first)
+        if first.startswith("&nbsp;"):
+            known[room] += names
+        else:
+            room = names[0] if names else ""
+            known.setdefault(room, [])
+    rooms = [one for one in known if one.endswith("/") and (ROOT / one).is_dir()]
+    lacking = []
+    for path in sorted(
+        path
+        for top in ("encoders", "decoders", "benchmark", "reports", "docs/generate")
+        for path in (ROOT / top).rglob("*.py")
+    ):
+        relative = str(path.relative_to(ROOT))
+        own = max((one for one in rooms if relative.startswith(one)), key=len)
+        inside = relative.removeprefix(own)
+        named = any(
+            fnmatch(inside, name) or fnmatch(path.name, name) or inside.startswith(f"{name.rstrip('/')}/")
+            for name in known[own]
+        )
+        if not named and path.name != "__init__.py":
+            lacking.append(relative)
+    assert not lacking, "\n".join(lacking)

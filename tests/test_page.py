@@ -19,6 +19,13 @@ from reports.tables import tables
 from tests.record_factory import COST, PREDICTIONS, PROVENANCE, make_record
 
 HOSTILE = '</script></title><img src=x onerror="hacked=1"><script>hacked=1</script>\'&amp;\u2028{{ 7*7 }}'
+HOSTILES = {
+    HOSTILE: "markup",
+    "\"onmouseover=hacked=1 x='\"'onfocus=hacked=1 autofocus ": "quotes",
+    "javascript:hacked=1//`${hacked=1}`": "a script's address",
+    "\u202egnp.egami\u2066 \u0627\u0644\u0639": "turned right to left",
+    "a\x1b[2J\x1b]0;hacked\x07\x9b31m": "steers a terminal",
+}
 CARD = {
     "encoder_inputs": "RGB",
     "dataset": "m-eurosat",
@@ -284,28 +291,31 @@ def test_dark_and_light_follow_the_system_until_the_reader_chooses(visit):
     assert seen.tab.evaluate(paper) == dark
 
 
-def test_names_that_users_supply_stay_text(visit):
+@pytest.mark.parametrize("hostile_text", HOSTILES, ids=HOSTILES.get)
+def test_names_that_users_supply_stay_text(visit, hostile_text):
     config = {
-        "dataset": {"class_names": [HOSTILE, HOSTILE]},
-        "protocol": {HOSTILE: HOSTILE},
-        "card": {"paper": HOSTILE},
+        "dataset": {"class_names": [hostile_text, hostile_text]},
+        "protocol": {hostile_text: hostile_text},
+        "card": {"paper": hostile_text},
     }
     card = {
         **CARD,
-        "notes": [HOSTILE],
-        "channels": [dict.fromkeys(("wanted", "source", "rule", "unit", "filled"), HOSTILE)],
+        "notes": [hostile_text],
+        "channels": [dict.fromkeys(("wanted", "source", "rule", "unit", "filled"), hostile_text)],
     }
     hostile = _record(
-        0.7, HOSTILE, title=HOSTILE, fusion=HOSTILE, fuser={"kind": "none", HOSTILE: HOSTILE}, flags=(HOSTILE,),
-        weights={HOSTILE: HOSTILE}, inputs=(HOSTILE,), dataset=HOSTILE, protocol=HOSTILE, partition=HOSTILE, input_card=card,
-        provenance=replace(PROVENANCE, device=HOSTILE, packages={HOSTILE: HOSTILE}, git_commit=HOSTILE, config=config),
+        0.7, hostile_text, title=hostile_text, fusion=hostile_text, fuser={"kind": "none", hostile_text: hostile_text}, flags=(hostile_text,),
+        weights={hostile_text: hostile_text}, inputs=(hostile_text,), dataset=hostile_text, protocol=hostile_text, partition=hostile_text, input_card=card,
+        provenance=replace(PROVENANCE, device=hostile_text, packages={hostile_text: hostile_text}, git_commit=hostile_text, config=config),
     )  # fmt: skip
     seen = visit([hostile, _record(0.8, "croma")])
-    number = next(i for i, table in enumerate(tables([hostile, RECORDS[0]])) if table.settings["protocol"] == HOSTILE)
+    number = next(
+        i for i, table in enumerate(tables([hostile, RECORDS[0]])) if table.settings["protocol"] == hostile_text
+    )
     seen.tab.select_option("#set", str(number))
     seen.tab.locator(".set:visible .open").click()
-    assert seen.tab.locator("#detail-title").inner_text().startswith("</script></title><img src=x")
-    assert seen.tab.locator("#classes thead th").last.inner_text().startswith("</script></title><img src=x")
+    assert seen.tab.locator("#detail-title").text_content().startswith(hostile_text)
+    assert seen.tab.locator("#classes thead th").last.text_content().startswith(hostile_text)
     assert seen.tab.evaluate("typeof hacked") == "undefined"
     assert seen.tab.locator("img, script:not(#data ~ script):not(#data), iframe").count() == 0
 

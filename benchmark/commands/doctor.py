@@ -4,12 +4,15 @@ import difflib
 import os
 import re
 import shutil
+import socket
 import warnings
 from collections import defaultdict
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import encoders
 from benchmark.data import datasets, geobench, ingest, roots
@@ -25,6 +28,8 @@ from encoders.spec import EncoderCard
 
 LITTLE_GB = 2.0
 """Free on a disk: with less, features of one encoder on one dataset may not fit."""
+HTTPS, SECONDS = 443, 3.0
+"""Port of a server, and how long it is waited for."""
 State = Literal["ok", "missing", "note"]
 REMEDY = (
     "`evaluate.py fetch dataset NAME --data-root FOLDER` brings it (`all`: 57 GB unpacked), as does "
@@ -42,13 +47,17 @@ class Finding:
 
 
 def examine(places: Places, own: str | None = None, allow_code: bool = False) -> list[Finding]:
-    """Look at packages, device, folders, weights and datasets; changes nothing, fetches nothing.
+    """Look at packages, device, folders, weights, datasets, and where anything is missing at the internet.
+
+    Changes nothing, fetches nothing.
 
     Args:
         own: YAML files of datasets of the user's own, separated by commas.
         allow_code: whether code may run that these name (`benchmark.request.code`).
     """
-    found = [*_packages(), _device(), *_variables(), *_folders(places), *_weights(places), *_datasets(places)]
+    brought = [*_weights(places), *_datasets(places)]
+    found = [*_packages(), _device(), *_variables(), *_folders(places), *brought]
+    found += [_internet()] if any(one.state == "missing" for one in brought) else []
     return found + [_own(name.strip(), places, allow_code) for name in (own or "").split(",") if name.strip()]
 
 
@@ -111,6 +120,7 @@ def _weights(places: Places) -> list[Finding]:
     """For each folder of released weights, a line for the encoders that are there and one for those that are not."""
     here: dict[str, list[str]] = defaultdict(list)
     lacking: dict[str, dict[str, EncoderCard]] = defaultdict(dict)
+    elsewhere: dict[Path, None] = {}
     for card in map(encoders.card, encoders.names()):
         # One size says it all, unless each has files of its own.
         by_size = any("{size}" in path for path in card.weights.files)
@@ -119,10 +129,39 @@ def _weights(places: Places) -> list[Finding]:
             folder = str(places.weights_dir / card.weights.files[0].partition("/")[0])
             if checkpoints.missing_files(card, places.weights_dir, size):
                 lacking[folder][told] = card
+                elsewhere |= _at_another_level(card, places.weights_dir, size)
             else:
                 here[folder].append(told)
     found = [Finding("weights", "ok", f"{folder}: {', '.join(names)}") for folder, names in here.items()]
+    for right in elsewhere:
+        text = f"{places.weights_dir} holds no weights on its level, {right} does: give --weights={right}"
+        found.append(Finding("weights", "missing", text))
     return found + [Finding("weights", "missing", f"{folder}: {_remedy(cards)}") for folder, cards in lacking.items()]
+
+
+def _at_another_level(card: EncoderCard, folder: Path, size: int) -> dict[Path, None]:
+    """The folder above or below that would be right for `--weights`, where one is."""
+    near = [folder.parent, folder.parent.parent, *(path for path in sorted(folder.glob("*")) if path.is_dir())]
+    return dict.fromkeys(path for path in near if not checkpoints.missing_files(card, path, size))
+
+
+def _internet() -> Finding:
+    """Whether the server of all datasets and most weights, or the proxy before it, answers; nothing is asked of it."""
+    address = urlsplit(datasets.dataset("m-eurosat").archive.url)  # type: ignore[union-attr]
+    host = str(address.hostname)
+    proxy = None if proxy_bypass(host) else getproxies().get("https")
+    at = urlsplit(proxy if not proxy or "//" in proxy else f"//{proxy}") if proxy else address
+    told = f"{host} (through {at.hostname})" if proxy else host
+    try:
+        socket.create_connection((str(at.hostname), at.port or HTTPS), timeout=SECONDS).close()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        text = (
+            f"{told} cannot be reached ({why}); everything but `evaluate.py fetch` works without: fetch on another "
+            f"machine, and copy ${HOME_VARIABLE} and the data root here"
+        )
+        return Finding("internet", "note", text)
+    return Finding("internet", "ok", f"{told} answers; only `evaluate.py fetch` asks it for anything")
 
 
 def _remedy(cards: dict[str, EncoderCard]) -> str:

@@ -73,11 +73,11 @@ class Stored:
         """
         path = self.folder / name
         try:
-            found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+            found: np.ndarray = np.lib.format.open_memmap(path, mode="r")
         except (OSError, ValueError, EOFError):
             raise _damaged(path) from None
-        expected = {file: tuple(shape) for file, _, shape in self.manifest.arrays}
-        if found.shape != expected.get(name, (len(self.manifest.names),)):
+        expected = {file: (np.dtype(dtype), tuple(shape)) for file, dtype, shape in self.manifest.arrays}
+        if (found.dtype, found.shape) != expected.get(name, (np.dtype(np.int32), (len(self.manifest.names),))):
             raise _damaged(path)
         return found
 

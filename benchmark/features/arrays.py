@@ -189,8 +189,11 @@ def _sync(path: Path) -> None:
 def damages(folder: Path, about: About) -> Iterator[str]:
     """What is wrong with the files of a folder, a clause a file, without reading their content."""
     for file, dtype, shape in (*about.arrays, (SECONDS, "<f8", (about.shards,))):
+        if Path(file).name != file:
+            yield f"{folder / ABOUT}: names a file in another folder"
+            continue
         try:
-            array = np.load(folder / file, mmap_mode="r", allow_pickle=False)
+            array = _open(folder / file)
         except (OSError, ValueError, EOFError) as error:
             yield f"{folder / file}: damaged feature files ({error})"
             continue

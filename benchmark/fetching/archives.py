@@ -3,6 +3,7 @@
 Everything is unpacked beside its place, checksums are compared on the way, and the folder gets its name last.
 """
 
+import errno
 import os
 import shutil
 import stat
@@ -85,6 +86,11 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
             yield opened
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise UserError(f"{archive}: is damaged or no zip file ({error}); {REMEDY}") from None
+    except OSError as error:
+        # A directory that points before the file's beginning.
+        if error.errno != errno.EINVAL:
+            raise
+        raise UserError(f"{archive}: is damaged or no zip file ({error.strerror}); {REMEDY}") from None
 
 
 def _entries(archive: Path, opened: zipfile.ZipFile, most: int) -> list[Entry]:

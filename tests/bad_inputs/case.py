@@ -140,6 +140,16 @@ def copy_root(source: Path, target: Path) -> None:
     shutil.copytree(source, target, copy_function=os.link, dirs_exist_ok=True)
 
 
+def prepare(case: Case, place: Place, written: Callable[[str], Path]) -> list[str]:
+    """Make a case's folders; its command line."""
+    for name in case.datasets:
+        source = written(name)
+        copy_root(source, place.root / source.parent.name / name)
+    if case.spoil:
+        case.spoil(place)
+    return case.filled(case.argv, place)
+
+
 def replace(path: Path, content: bytes) -> None:
     """Write a file anew; another name of the old content keeps it."""
     path.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ import pytest
 
 from benchmark.data import datasets, ingest
 from tests import writing
-from tests.bad_inputs.case import Case, Ended, Place, check, copy_root, run
+from tests.bad_inputs.case import Case, Ended, Place, check, prepare, run
 
 SIZES = {"m-eurosat": (12, 4, 5), "m-pv4ger-seg": (4, 2, 2), "m-bigearthnet": (4, 2, 2)}
 """Train, valid and test of the datasets cases use: single label, masks, several labels."""
@@ -64,30 +64,18 @@ def _no_network(*_: object) -> None:
 
 
 @pytest.fixture
-def prepared(place: Place, written: Callable[[str], Path], read: Callable[[str], None]) -> Callable[[Case], list[str]]:
-    """Make a case's folders; its command line."""
-
-    def prepare(case: Case) -> list[str]:
-        for name in case.datasets:
-            source = written(name)
-            copy_root(source, place.root / source.parent.name / name)
-        for name in case.read:
-            read(name)
-        if case.spoil:
-            case.spoil(place)
-        return case.filled(case.argv, place)
-
-    return prepare
-
-
-@pytest.fixture
 def refuses(
-    place: Place, prepared: Callable[[Case], list[str]], capsys: pytest.CaptureFixture[str]
+    place: Place,
+    written: Callable[[str], Path],
+    read: Callable[[str], None],
+    capsys: pytest.CaptureFixture[str],
 ) -> Callable[[Case], Ended]:
     """Run a case in this process and check what must be so after it."""
 
     def refuse(case: Case) -> Ended:
-        ended = run(prepared(case), place, capsys)
+        for name in case.read:
+            read(name)
+        ended = run(prepare(case, place, written), place, capsys)
         check(case, ended, place)
         return ended
 

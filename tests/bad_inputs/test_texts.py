@@ -189,6 +189,12 @@ TABLES: dict[str, tuple[Spoil, str]] = {
     "is missing": (lambda place: (images(place), (place.folder / "t.csv").unlink())[1], "t.csv"),
     "is JSON": (table(lambda text: '{"name": "s1"}'), "t.csv"),
 }
+
+
+def tables() -> list[Case]:
+    return [Case(name, argv("dataset"), (part,), spoil) for name, (spoil, part) in TABLES.items()]
+
+
 HEADER = ",".join(literature.COLUMNS)
 ROW = "s,t,e,v,m-eurosat,classification,accuracy (%),70.0,,p,u"
 PUBLISHED: dict[str, str | bytes] = {
@@ -210,10 +216,9 @@ def test_a_yaml_file_that_cannot_be_is_one_line(case: Case, refuses: Callable[[C
     assert not (place.work / "canary").exists()
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_a_table_that_cannot_be_is_one_line(name: str, refuses: Callable[[Case], Ended]) -> None:
-    spoil, part = TABLES[name]
-    refuses(Case(name, argv("dataset"), (part,), spoil))
+@pytest.mark.parametrize("case", tables(), ids=str)
+def test_a_table_that_cannot_be_is_one_line(case: Case, refuses: Callable[[Case], Ended]) -> None:
+    refuses(case)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
