@@ -47,10 +47,12 @@ CTRL_C = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; 0 if all went well, 2 for a mistake the user can mend, 130 or 143 if stopped by a signal."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    with stoppable():
+    with stoppable() as stop_if_asked:
         try:
             command, options = parse(arguments)
-            return CALLS[command](options)
+            done = CALLS[command](options)
+            stop_if_asked()
+            return done
         except KeyboardInterrupt as stopped:
             code = getattr(stopped, "code", CTRL_C)
         except Exception as error:

@@ -104,6 +104,7 @@ def frozen(
         UserError: weights are missing or not those of the encoder.
     """
     from encoders import build
+    from encoders.placing import placed
 
     encoder = build(
         cell.card,
@@ -111,7 +112,8 @@ def frozen(
         image_size=plan.side,
         weights_dir=places.weights_dir,
         precision=cell.settings.precision,
-    ).to(device)
+    )
+    encoder = placed(encoder, device, cell.settings.compile)
     return encoder, inputs.InputTransform(plan, data.statistics)
 
 
@@ -228,15 +230,18 @@ def _measure(
 
 
 def pick_device(choice: str) -> str:
-    """`auto` is the GPU where there is one.
+    """The device, from here on with float32 products and convolutions that are float32; `auto` is the GPU if any.
 
     Raises:
         UserError: `cuda` where there is none.
     """
     import torch
 
+    from encoders.placing import exact_float32
+
     if choice == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: this machine has no CUDA device that PyTorch can use; choose cpu or auto")
+    exact_float32()
     return ("cuda" if torch.cuda.is_available() else "cpu") if choice == "auto" else choice
 
 

@@ -68,7 +68,8 @@ class Protocol:
         test_bootstraps: resamples of test groups, for every interval.
         optimizer, weight_decay, decoder_batch: training of a decoder; `adam` adds the decay to the gradient.
         schedule, warmup_fraction: see `decoders.schedule`.
-        decoder_dtype: arithmetic of trained decoders.
+        decoder_dtype: arithmetic of trained decoders: `bfloat16` is PyTorch's autocast around their forward pass, so
+            that weights, optimiser, norms' statistics and losses stay float32.
         learning_rates: ascending; validation chooses one a cell.
         selection: by what, ties to the smaller rate; `checkpoint`: which evaluation of a member is kept.
         seeds: decoders trained at every rate, with seeds first_seed, first_seed + 1, ...
@@ -134,7 +135,7 @@ class Protocol:
     optimizer: Literal["adamw", "adam", "sgd"]
     weight_decay: NotNegative
     decoder_batch: Count
-    decoder_dtype: Literal["float32"]
+    decoder_dtype: Literal["float32", "bfloat16"]
     learning_rates: tuple[Positive, ...]
     schedule: Literal["warmup_cosine", "warmup_cosine_by_epoch", "multistep", "one_cycle", "constant"]
     warmup_fraction: Share

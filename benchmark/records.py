@@ -51,7 +51,7 @@ class Run:
         weights: sha256 by file, or `random` where they are drawn from a seed; of an encoder of one's own, the
             sha256 of its code too.
         inputs: resolved channels, one text each (source band, unit, value rule), and the side in pixels.
-        precision: dtype of the frozen part.
+        precision: dtype of the frozen part, followed by `compiled` where it was.
         data: content fingerprint of each split.
         dataset_facts: what of the dataset's description enters a number: metric, classes, groups, no-data value.
         bands, band_names, missing_bands: track, stored or corrected names, fill rules.
@@ -264,7 +264,13 @@ class Record:
     def light(self) -> "Record":
         """The record without what takes most of its memory and no table shows."""
         score = replace(self.score, group_counts=[], calibration=[])
-        return replace(self, score=score, input_card={}, provenance=replace(self.provenance, config={}, packages={}))
+        provenance = replace(self.provenance, config=_light(self.provenance.config), packages={})
+        return replace(self, score=score, input_card={}, provenance=provenance)
+
+    @property
+    def protocol_title(self) -> str:
+        """What its protocol calls itself; empty where its configuration doesn't say."""
+        return _protocol_title(self.provenance.config)
 
     @property
     def is_trained(self) -> bool:
@@ -379,13 +385,27 @@ def _read_light(path: Path) -> Record:
             packed.check(score["group_counts"])
             score["group_counts"] = []
         # Their form is free: all that can be wrong is that they are something else.
-        for owner, name in ((plain, "input_card"), (provenance, "config")):
-            owner[name] = {} if isinstance(owner[name], dict) else owner[name]
+        if isinstance(plain["input_card"], dict):
+            plain["input_card"] = {}
+        if isinstance(provenance["config"], dict):
+            provenance["config"] = _light(provenance["config"])
         record = validate(Record, plain, str(path))
         _check_identity(record, path)
     except (UserError, OSError, ValueError, KeyError, TypeError):
         return read_record(path).light()  # says what is wrong
     return record.light()
+
+
+def _light(config: Mapping[str, object]) -> dict[str, object]:
+    """What tables show of a configuration."""
+    title = _protocol_title(config)
+    return {"protocol": {"title": title}} if title else {}
+
+
+def _protocol_title(config: Mapping[str, object]) -> str:
+    protocol = config.get("protocol")
+    title = protocol.get("title") if isinstance(protocol, dict) else None
+    return title if isinstance(title, str) else ""
 
 
 def _check_identity(record: Record, path: Path) -> None:

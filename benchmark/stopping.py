@@ -11,7 +11,7 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -30,13 +30,14 @@ class Stopped(KeyboardInterrupt):
 
 
 @contextlib.contextmanager
-def stoppable() -> Iterator[None]:
+def stoppable() -> Iterator[Callable[[], None]]:
     """Within it a signal raises `Stopped`, and ends the process after `GRACE_SECONDS`; in a main thread only.
 
-    A signal that falls into a finaliser, where Python drops what is raised, raises `Stopped` at the end instead.
+    Python drops what is raised in a finaliser, and a signal may fall into one: what is yielded, called when the work is
+    done, raises `Stopped` then.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield lambda: None
         return
     ear, mouth = os.pipe()
     os.set_blocking(mouth, False)
@@ -49,13 +50,15 @@ def stoppable() -> Iterator[None]:
             signal.signal(one, signal.SIG_IGN)  # a second one would cut short what the first one started
         raise Stopped(number)
 
+    def stop_if_asked() -> None:
+        if asked:
+            raise Stopped(asked[0])
+
     handlers = {number: signal.signal(number, stop) for number in SIGNALS}
     watch = threading.Thread(target=_watch, args=(ear,), daemon=True)
     watch.start()
     try:
-        yield
-        if asked:
-            raise Stopped(asked[0])
+        yield stop_if_asked
     finally:
         os.write(mouth, bytes([_DONE]))
         signal.set_wakeup_fd(wakeup)

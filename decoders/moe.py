@@ -84,7 +84,7 @@ class LevelExperts(nn.Module):
                 mixed = mixed + weights[:, number].view(-1, 1, 1, 1) * expert(rows)
             elif len(here):
                 share = weights[here, number].view(-1, 1, 1, 1)
-                mixed = mixed.index_add(0, here, share * expert(rows[here]))
+                mixed = mixed.index_add(0, here, (share * expert(rows[here])).to(mixed.dtype))
         return mixed
 
 

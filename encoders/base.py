@@ -41,6 +41,7 @@ class Encoder(nn.Module, ABC):
         levels: the grids of its maps, finest first.
         views: how often it looks at the image (saved timesteps of a diffusion model), shared by all levels.
         embedding_dim: width D of the embedding.
+        convolutional: whether convolutions are most of it, which a GPU does faster with channels last in memory.
     """
 
     card: EncoderCard
@@ -49,6 +50,7 @@ class Encoder(nn.Module, ABC):
     levels: tuple[Level, ...]
     views: tuple[str, ...] = ("image",)
     embedding_dim: int
+    convolutional: bool = False
 
     if TYPE_CHECKING:
 
@@ -109,6 +111,18 @@ class Encoder(nn.Module, ABC):
         self._check(features, batch=stem.shape[0])
         return features
 
+    @final
+    @torch.no_grad()
+    def embed(self, stem: Tensor) -> Tensor:
+        """The embedding alone, (B, D): that of `body`, sooner where maps are work of their own.
+
+        Raises:
+            UserError: as `body`.
+        """
+        embedding = self._embed(stem)
+        self._check_embedding(embedding, batch=stem.shape[0])
+        return embedding
+
     def forward(self, images: Tensor) -> Features:
         """`body(stem(images))`."""
         return self.body(self.stem(images))
@@ -120,17 +134,27 @@ class Encoder(nn.Module, ABC):
     def _body(self, stem: Tensor) -> Features:
         """Features from the stem; shapes as `body` says."""
 
+    def _embed(self, stem: Tensor) -> Tensor:
+        return self.body(stem).embedding
+
     def _check(self, features: Features, batch: int) -> None:
         name = self.card.name
         declared = [(batch, len(self.views), level.channels) for level in self.levels]
         given = [tuple(feature_map.shape[:3]) for feature_map in features.maps]
         if given != declared or any(feature_map.ndim != 5 for feature_map in features.maps):
             raise UserError(f"{name}: its adapter declares maps {declared} (+ height, width) but gives {given}")
-        if tuple(features.embedding.shape) != (batch, self.embedding_dim):
+        refuse_infinite(features.maps, _infinite(name))
+        self._check_embedding(features.embedding, batch)
+
+    def _check_embedding(self, embedding: Tensor, batch: int) -> None:
+        name = self.card.name
+        if tuple(embedding.shape) != (batch, self.embedding_dim):
             raise UserError(
                 f"{name}: its adapter declares embeddings of width {self.embedding_dim} but gives "
-                f"{tuple(features.embedding.shape)}"
+                f"{tuple(embedding.shape)}"
             )
-        refuse_infinite(
-            [*features.maps, features.embedding], f"{name}: a feature is NaN or infinite; try precision=float32"
-        )
+        refuse_infinite([embedding], _infinite(name))
+
+
+def _infinite(name: str) -> str:
+    return f"{name}: a feature is NaN or infinite; try precision=float32"

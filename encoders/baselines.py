@@ -82,7 +82,10 @@ class ImageStats(Encoder):
 
     def _body(self, stem: Tensor) -> Features:
         maps = tuple(describe(cells(stem, stride)).unsqueeze(1) for stride in STRIDES)
-        return Features(maps, describe(stem.flatten(2)))
+        return Features(maps, self._embed(stem))
+
+    def _embed(self, stem: Tensor) -> Tensor:
+        return describe(stem.flatten(2))
 
 
 @strict

@@ -39,6 +39,7 @@ class SatDiFuser(Encoder):
     """
 
     channels = 3
+    convolutional = True
     abar: Tensor
     times: Tensor
     prompt: Tensor

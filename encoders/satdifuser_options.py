@@ -9,6 +9,10 @@ from encoders.errors import UserError, strict, validate
 
 Kind = Literal["attn1", "conv2", "attn2"]
 OFFICIAL_SAVE_INDICES = (47, 45, 40)
+WHAT = ("prompt", "prediction", "seed", "unet_subfolder")
+"""Options that change what is computed, and neither how much of it nor a shape."""
+STEPS = ("num_steps", "save_indices", "save_timesteps", "mode", "guidance")
+"""Options that change how much is computed, and of shapes the number of views alone."""
 
 
 @strict
@@ -73,6 +77,11 @@ class Options:
     seed: Seed = 42
     unet_subfolder: str = "checkpoint-150000/unet"
     architecture: Literal["tiny", "full"] | Architecture | None = None
+
+    @property
+    def views(self) -> int:
+        """How often it looks at an image: once a saved step."""
+        return len(self.save_indices or self.save_timesteps or OFFICIAL_SAVE_INDICES)
 
     @property
     def sizes(self) -> Architecture:

@@ -4,6 +4,7 @@ The networks are torchvision's, which the authors wrap too. A multi-image model 
 of a place and keeps the largest value: with one image it is its backbone. Any image size can be fed.
 """
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from encoders.assembly import taps, weighted
 from encoders.base import Encoder, EncoderCard, Features, InputSpec, Level, Setup
 from encoders.bounds import Few, FewFrom0, Seed, Width
 from encoders.errors import UserError, strict, validate
+from encoders.swin_attention import WindowAttention
 from encoders.taps import Taps
 
 STRIDES = (4, 8, 16, 32)
@@ -53,7 +55,7 @@ class Swin:
             depths=list(self.depths),
             num_heads=list(self.heads),
             window_size=[WINDOW, WINDOW],
-            block=swin_transformer.SwinTransformerBlockV2,
+            block=functools.partial(swin_transformer.SwinTransformerBlockV2, attn_layer=WindowAttention),
             downsample_layer=swin_transformer.PatchMergingV2,
         )
         network.features[0][0] = nn.Conv2d(channels, self.width, kernel_size=PATCH, stride=PATCH)
@@ -145,6 +147,7 @@ class Satlas(Encoder):
         super().__init__()
         self.card, self.inputs, self.options, self.channels = card, inputs, options, bands * options.images
         sizes = options.sizes
+        self.convolutional = isinstance(sizes, ResNet)
         self._stages, self.embedding_dim = sizes.stages, sizes.widths[-1]
         self._read = taps(options.layers, len(sizes.stages), f"{card.name}: options")
         self.levels = tuple(Level(STRIDES[i], ((sizes.stages[i], sizes.widths[i]),)) for i in self._read)

@@ -32,7 +32,8 @@ class Merged:
     """What some results folders hold together.
 
     Attributes:
-        records: each run once, by key, without counts of groups, cards, configurations and packages: there may be many.
+        records: each run once, by key, without counts of groups, cards, packages, and of its configuration all but a
+            title: there may be many (`Record.light`).
         folders: the results folder a record was read from, by key; all of it can be read again there.
         absences: cells without a record.
     """

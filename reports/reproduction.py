@@ -9,7 +9,7 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +20,7 @@ import configs
 from benchmark.atomic import write_atomically
 from benchmark.records import Record, RecordStore
 from benchmark.scoring.over_seeds import OverSeeds, over_seeds
+from encoders.bounds import Free
 from encoders.errors import UserError, nearest, strict, validate
 from reports import latex, literature
 from reports.literature import Published
@@ -38,17 +39,31 @@ NOTE = (
 @strict
 @dataclass(frozen=True)
 class Match:
-    """Which row of ours stands for a paper's `variant`: its name (an encoder's or a family's), fuser, band track."""
+    """Which row of ours stands for a paper's `variant`: its name (an encoder's or a family's), fuser, band track.
+
+    Attributes:
+        told: what an experiment tells it by from other rows of that name.
+        options: of the encoder, which make it that one; a record that has them stands in no other row.
+    """
 
     variant: str
     row: str
     fusion: str
     bands: Literal["rgb", "authors"]
+    told: str = ""
+    options: Free = field(default_factory=dict, hash=False)
 
     @property
     def title(self) -> str:
-        """As --encoder takes it."""
-        return self.row if self.fusion == "none" else f"{self.row}-{self.fusion}"
+        """As --encoder takes it, and what an experiment tells it by."""
+        named = self.row if self.fusion == "none" else f"{self.row}-{self.fusion}"
+        return f"{named} [{self.told}]" if self.told else named
+
+    def fits(self, record: Record) -> bool:
+        """Whether a record is of this row, whatever others there are."""
+        run = record.run
+        named = (run.fusion, run.bands) == (self.fusion, self.bands) and self.row in record.rows
+        return named and all(run.encoder_options.get(name, ...) == value for name, value in self.options.items())
 
 
 @strict
@@ -165,9 +180,9 @@ def _by_cell(paper: Paper, records: Iterable[Record]) -> dict[tuple[str, Match],
         run = record.run
         if run.protocol not in paper.protocols or run.partition != "default" or run.band_names != "corrected":
             continue
-        for match in paper.rows:
-            same = (run.fusion, run.bands) == (match.fusion, match.bands) and match.row in record.rows
-            if same and not has_random_weights(record):
+        fitting = [match for match in paper.rows if match.fits(record)]
+        for match in [match for match in fitting if match.options] or fitting:
+            if not has_random_weights(record):
                 identity = json.dumps({**vars(run), "seed": None}, sort_keys=True)
                 runs[run.dataset, match][identity].append(record)
     return {cell: _named(paper, list(found.values())) for cell, found in runs.items()}

@@ -1,5 +1,6 @@
 """What a table is: rows of encoders, columns of datasets, marks, aggregates, footnotes. `reports.tables` makes them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -173,6 +174,7 @@ class Table:
 
     Attributes:
         settings: what all its records share, by name.
+        protocol_title: what their protocol calls itself; empty where a record doesn't say.
         columns: dataset names, with data or metric added where one name would mean two things.
         rows: by section and fuser; models by number of missing cells, then mean rank.
         notes: the records' flags, each once.
@@ -194,16 +196,18 @@ class Table:
     aggregates: dict[str, str] = field(default_factory=dict)
     tests: tuple[PairedTest, ...] = ()
     ranks_within: Within = "fusion"
+    protocol_title: str = ""
 
     @property
     def title(self) -> str:
-        """The settings in one line."""
+        """The settings in one line, with the beginning of the protocol's title."""
         s = self.settings
+        called = re.split(r"[:;,] ", self.protocol_title)[0]
         fused = f" on {s['features']} features" if s["features"] else ""
         own = ", datasets of one's own" if s.get("benchmark") else ""
         return (
             f"{s['task'].capitalize()}, {s['probe']} probe (version {s['probe_version']}){fused}, "
-            f"protocol {s['protocol']} ({s['protocol_hash']}), {s['bands']} bands, "
+            f"protocol {s['protocol']}{f' “{called}”' if called else ''} ({s['protocol_hash']}), {s['bands']} bands, "
             f"{s['band_names']} band names, {s['partition']} partition{own}"
         )
 
@@ -244,6 +248,8 @@ class Table:
             lines.append(f"Behind a slash: without {paper.LEAKY}, whose train and test images share fields.")
         if any(not one.is_whole for row in self.rows for one in row.aggregates.values()):
             lines.append("* over the datasets the row has, not all of the table's.")
+        if self.protocol_title:
+            lines.append(f"Protocol {self.settings['protocol']}: {self.protocol_title.rstrip('.')}.")
         return lines
 
     @property

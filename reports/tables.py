@@ -105,6 +105,7 @@ def _table(records: list[Record], reasons: dict[tuple[str, ...], Missing]) -> Ta
         rows=tuple(_explained(row, first, settings, reasons) for row in rows),
         notes=notes,
         methods=tuple(sorted({record.score.interval.method for record in records})),
+        protocol_title=records[0].protocol_title,
     )
     return finished(table)
 

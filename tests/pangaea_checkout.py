@@ -26,3 +26,7 @@ def checkout(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def _forget() -> None:
     for name in [name for name in sys.modules if name == "pangaea" or name.startswith("pangaea.") or name in OWN]:
         del sys.modules[name]
+        # Hydra finds a class by attributes from the outermost package on.
+        package, _, module = name.rpartition(".")
+        if package in sys.modules:
+            vars(sys.modules[package]).pop(module, None)

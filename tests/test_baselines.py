@@ -96,3 +96,10 @@ def test_random_convolutional_features_equal_torchgeos() -> None:
     images = torch.randn(3, 3, 20, 20)
     theirs = models.RCF(in_channels=3, features=512, kernel_size=3, bias=-1.0, seed=42)(images)
     torch.testing.assert_close(encoders.build("rcf")(images).embedding, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["imagestats", "rcf"])
+def test_an_embedding_alone_is_that_of_the_features(name: str) -> None:
+    encoder = encoders.build(name, bands=BANDS)
+    stem = encoder.stem(torch.rand(2, encoder.channels, 40, 33, generator=torch.Generator().manual_seed(0)))
+    assert torch.equal(encoder.embed(stem), encoder.body(stem).embedding)

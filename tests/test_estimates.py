@@ -12,7 +12,7 @@ import torch
 import encoders
 from benchmark.features import arrays, shapes
 from benchmark.grid import dry_run, estimates, rates
-from benchmark.grid.cells import Cell, cells, plan_inputs
+from benchmark.grid.cells import Cell, cells, feature_identity, identify, plan_inputs
 from benchmark.grid.estimates import Estimate, Estimator, device_of
 from benchmark.grid.planning import Planner
 from benchmark.grid.rates import Rates
@@ -216,3 +216,17 @@ def test_a_gpu_is_named_as_records_name_it(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(("seconds", "text"), [(None, "unknown"), (0.0, "0 s"), (90, "1.5 min"), (9000, "2.5 h")])
 def test_durations_read_as_people_say_them(seconds: float | None, text: str) -> None:
     assert dry_run.duration(seconds) == text
+
+
+def test_arithmetic_is_part_of_a_runs_key_and_leaves_present_keys_as_they_are() -> None:
+    (plain,), (compiled,), (half,) = (
+        asked("satdifuser_tiny"), asked("satdifuser_tiny", compile=True), asked("satdifuser_tiny", precision="bfloat16")
+    )  # fmt: skip
+    keys, features = set(), set()
+    for cell in (plain, compiled, half):
+        plan = plan_inputs(cell)
+        (run, *_) = identify(cell, plan, {}, dict.fromkeys(("train", "valid", "test"), ""))
+        keys.add(run.key)
+        features.add(json.dumps(feature_identity(run, plan, "float16", "test"), sort_keys=True))
+    assert len(keys) == len(features) == 3
+    assert plain.settings.arithmetic == "float32"

@@ -66,7 +66,7 @@ def process(home: Path, code: str, *arguments: str) -> subprocess.CompletedProce
 
 
 # Five strengths of regularisation instead of 21: what these tests prove doesn't hang on the grid.
-SHORT = ("protocol.linear_c.low=1e-4", "protocol.linear_c.high=1", "protocol.linear_c.values=5")
+SHORT = ("protocol.linear_c.low=1e-2", "protocol.linear_c.high=1", "protocol.linear_c.values=2")
 MODULES_AFTER = "import sys, evaluate; code = evaluate.main(sys.argv[1:]); print('torch' in sys.modules, code)"
 
 
@@ -244,8 +244,8 @@ def test_a_fuser_that_fits_no_level_stops_alone(demo: Path, tmp_path: Path, caps
 def test_all_modules_and_views_by_principal_components_are_a_second_row_of_one_table(
     demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = "satdifuser_tiny,satdifuser_tiny-pca"
-    arguments = (*DEMO, "--encoder", rows, "--probe", "linear", "--device", "cpu", "--output", str(tmp_path))
+    rows = "croma_tiny,croma_tiny-pca"
+    arguments = (*DEMO, "--encoder", rows, "--probe", "linear", "--device", "cpu", "--output", str(tmp_path), *SHORT)
     assert run(demo, *arguments) == 0
     plain, reduced = sorted(RecordStore(tmp_path), key=lambda record: record.run.fusion)
     assert reduced.run.fuser == {"kind": "pca", "components": 1024}
@@ -257,7 +257,7 @@ def test_all_modules_and_views_by_principal_components_are_a_second_row_of_one_t
     assert len(tables([plain, reduced])) == 1
     capsys.readouterr()
     masks = ("--demo", "--dataset", "real-neontree-crops", "--protocol", "smoke", "--dry-run")
-    assert run(demo, *masks, "--encoder", "satdifuser_tiny-pca", "--output", str(tmp_path)) == 0
+    assert run(demo, *masks, "--encoder", "croma_tiny-pca", "--output", str(tmp_path)) == 0
     said = capsys.readouterr().out
     assert "impossible" in said
     assert "fusion pca averages over the image" in said
@@ -302,7 +302,7 @@ def test_every_dataset_of_the_real_files_can_be_previewed(
 
 def test_a_multi_label_dataset_runs_end_to_end(demo: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
-    write_dataset(root, "m-bigearthnet", n=(60, 30, 30), seed=1)
+    write_dataset(root, "m-bigearthnet", n=(24, 8, 8), seed=1)
     arguments = (
         "--encoder",
         "imagestats",
@@ -324,7 +324,7 @@ def test_learnable_content_is_learnt_and_noise_stays_at_chance(tmp_path: Path) -
     accuracy = {}
     for signal in (0.0, 1.0):
         root = tmp_path / str(signal)
-        write_dataset(root, "m-eurosat", n=(120, 60, 200), seed=3, signal=signal)
+        write_dataset(root, "m-eurosat", n=(100, 40, 150), seed=3, signal=signal)
         arguments = ("--encoder", "imagestats", "--dataset", "m-eurosat", "--data-root", str(root))
         assert run(tmp_path, *arguments, "--output", str(root / "results"), *SHORT) == 0
         (record,) = RecordStore(root / "results")
@@ -335,7 +335,7 @@ def test_learnable_content_is_learnt_and_noise_stays_at_chance(tmp_path: Path) -
 
 def test_a_label_fraction_is_a_run_of_its_own(tmp_path: Path) -> None:
     root = tmp_path / "root"
-    write_dataset(root, "m-eurosat", n=(100, 20, 20), seed=0)
+    write_dataset(root, "m-eurosat", n=(40, 10, 10), seed=0)
     arguments = (
         "--encoder",
         "imagestats",
@@ -349,7 +349,7 @@ def test_a_label_fraction_is_a_run_of_its_own(tmp_path: Path) -> None:
     assert run(tmp_path, *arguments, *SHORT) == 0
     assert run(tmp_path, *arguments, "--partition", "0.10x_train", *SHORT) == 0
     sizes = {record.run.partition: record.score.n_train for record in RecordStore(tmp_path)}
-    assert sizes == {"default": 100, "0.10x_train": 10}
+    assert sizes == {"default": 40, "0.10x_train": 4}
 
 
 def test_a_dry_run_says_what_would_run_and_writes_nothing(

@@ -14,7 +14,7 @@ from benchmark import memory
 from benchmark.commands import experiments_page
 from benchmark.data import datasets, partitions
 from benchmark.features import shapes
-from benchmark.flops import counting, devices, table
+from benchmark.flops import counting, devices, needed, table
 from benchmark.flops.operations import Operations
 from benchmark.flops.table import Decoding, Grid, Trained
 from benchmark.grid import dry_run
@@ -98,7 +98,7 @@ def test_the_file_says_what_is_counted_now(name: str, side: int) -> None:
 
 def test_features_are_written_down_of_every_encoder_that_experiments_ask_for() -> None:
     found = {shapes.named(encoders.card(name)) for name in encoders.built_in()}
-    found |= {shapes.named(cell.card) for name in experiments.names() for cell in cells_of(name)}
+    found |= {shapes.named(shapes.shaped(cell.card)) for name in experiments.names() for cell in cells_of(name)}
     assert list(shapes.declared()) == sorted(found)
 
 
@@ -242,6 +242,23 @@ def test_what_is_done_or_cannot_be_counted_is_not_in_the_hours(tmp_path: Path) -
     inline = Inline(name="inline", title="", kind="inline", threads=None)
     said = dry_run.lines(grid("--encoder", "croma_base_sar", "--dataset", "m-eurosat"), places, inline, H200)
     assert said[-1] == "On one NVIDIA H200: nothing that could be counted is left to do."
+
+
+def test_the_file_holds_what_the_experiments_ask_for_and_nothing_else() -> None:
+    cells = {cell.label: cell for name in experiments.names() for cell in cells_of(name)}
+    wanted, known = needed.asked(cells.values()), table.written()
+    assert {(name, size) for name, sizes in known.encoders.items() for size in sizes} == set(wanted.encoders)
+    assert set(known.decoders) == set(wanted.decoders)
+
+
+@pytest.mark.parametrize("name", experiments.names())
+def test_an_experiments_file_begins_with_the_hours_of_its_dry_run(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no(*_: object) -> None:
+        raise AssertionError("the file of operations lacks a line")
+
+    monkeypatch.setattr(counting, "frozen", no)
+    monkeypatch.setattr(counting, "trained", no)
+    assert experiments_page.with_hours(name) == (experiments.FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def test_the_page_of_experiments_says_what_is_counted() -> None:

@@ -126,7 +126,7 @@ def test_links_of_the_roots_files_lead_to_pages_or_name_files() -> None:
 
 
 def test_the_navigation_leaves_out_what_is_announced_and_loses_nothing() -> None:
-    given = [{"A": "a.md"}, {"B": ["performance.md", {"C": "missing.md"}, "made/"]}, {"D": ["protocols.md"]}]
+    given = [{"A": "a.md"}, {"B": ["performance.md", {"C": "missing.md"}, "made/"]}, {"D": ["performance.md"]}]
     assert site.navigation(given, ["a.md", "made/index.md", "made/one.md", "lost.md"]) == [
         {"A": "a.md"},
         {"B": [{"C": "missing.md"}, "made/index.md", "made/one.md"]},
@@ -156,6 +156,22 @@ def test_issue_forms_ask_for_what_an_encoder_needs() -> None:
     assert {"bug", "encoder", "question"} <= set(forms)
     asked = {field["id"] for field in forms["encoder"]["body"] if field["validations"]["required"]}
     assert {"weights", "licence", "inputs", "pretraining", "parity"} <= asked
+
+
+def test_protocols_of_others_stand_side_by_side_in_every_field() -> None:
+    said = protocol.published()
+    for field in {field.name for field in fields(Protocol)} - {*protocol.LABELS, "version", "by"}:
+        assert said.count(f"`{field}`") == 1, field
+    row = next(line for line in said.splitlines() if line.startswith("| `epochs`"))
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["50", "40", "40", "50; 80 (segmentation)", "10", "50"]
+
+
+def test_the_page_of_protocols_names_each_with_the_command_of_its_file() -> None:
+    page = (site.ROOT / "docs" / "protocols.md").read_text(encoding="utf-8")
+    for name in protocol.PUBLISHED:
+        command = (protocol.FOLDER / f"{name}.yaml").read_text(encoding="utf-8").partition("\n")[0]
+        assert f"\n{command.removeprefix('# ')}\n" in page
+        assert f"**`{name}`**" in page
 
 
 @pytest.mark.parametrize("page", ["SECURITY.md", "docs/reliability.md"])

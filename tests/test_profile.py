@@ -89,6 +89,17 @@ def test_a_decoder_is_profiled_against_the_official_way(tmp_path: Path, capsys: 
     assert not list((tmp_path / "features").iterdir()), "what was stored is removed"
 
 
+def test_linear_candidates_are_profiled_beside_one_of_each_kind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bank = ("--probe", "bn_linear", "--protocol", "geobreeze", "protocol.fresh=[]", "protocol.learning_rates=[0.1,1.0]")
+    assert run(tmp_path, "profile", "imagestats", SET, "--against", "recompute", *bank, *SMALL) == 0
+    said = capsys.readouterr().out
+    assert "training 6 decoders" in said
+    assert "training 3 decoders, one of each kind" in said
+    assert "as long as one of each kind" in " ".join(said.split())
+
+
 def test_a_probe_on_embeddings_is_profiled_without_a_decoder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

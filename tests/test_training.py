@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -320,3 +321,43 @@ def test_what_is_there_is_learnt_and_noise_is_not(
     silent = split(task, 120, 3, signal=0)
     assert deaf.decoder is not None
     assert abs(predict(deaf.decoder, task, silent, batch_size=BATCH).headline(task, silent.truth) - chance) < 0.15
+
+
+LONG = pytest.mark.skipif(
+    "SATDIFUSER_BENCH_LONG" not in os.environ, reason="a CPU makes kernels for each shape: set SATDIFUSER_BENCH_LONG=1"
+)
+
+
+@pytest.mark.parametrize("build", [pytest.param(UPERNET, marks=LONG), pytest.param(UPERNET_MOE, marks=LONG), linear])
+def test_bfloat16_decoders_keep_float32_weights_and_score_alike(
+    smoke: Protocol, build: Callable[[torch.Generator], Decoder]
+) -> None:
+    test, found, members = split(MASKS, 60, 3), {}, []
+    for dtype in ("float32", "bfloat16"):
+        task = dataclasses.replace(MASKS, dtype=dtype)  # type: ignore[arg-type]
+        (trained,) = run([Member("m", 0, 1e-2, build)], task, smoke, images=64, epochs=12, learning_rates=(1e-2,))
+        assert trained.decoder is not None
+        assert {one.dtype for one in trained.decoder.parameters()} == {torch.float32}
+        found[dtype] = predict(trained.decoder, task, test, batch_size=BATCH)
+        members.append(trained)
+    assert not same(*members)
+    confusions = [one.confusions for one in found.values()]
+    scores = [one.headline(MASKS, test.truth) for one in found.values()]
+    assert scores[0] > 0.5
+    # Of float32's score, what a bootstrap over the test images leaves open.
+    drawn = np.random.default_rng(0).integers(0, len(test), (200, len(test)))
+    low = np.quantile([MASKS.headline(confusions[0][rows], test.truth) for rows in drawn], 0.025)
+    assert scores[1] >= low
+
+
+@pytest.mark.parametrize("build", [GW, MEAN, MOE])
+def test_losses_and_scores_of_bfloat16_decoders_are_float32(
+    smoke: Protocol, build: Callable[[torch.Generator], Decoder]
+) -> None:
+    task = dataclasses.replace(SINGLE, dtype="bfloat16")
+    (trained,) = run([Member("m", 0, 1e-2, build)], task, smoke, images=32)
+    assert trained.decoder is not None
+    logits = task.logits(trained.decoder, split(SINGLE, BATCH, 1).read(np.arange(BATCH)), torch.zeros(BATCH))
+    exact = SINGLE.logits(trained.decoder, split(SINGLE, BATCH, 1).read(np.arange(BATCH)), torch.zeros(BATCH))
+    assert logits.dtype == torch.float32
+    assert 0 < float((logits - exact).abs().max()) < 0.1 * float(exact.abs().max())

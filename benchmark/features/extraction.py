@@ -129,6 +129,8 @@ class Extraction:
 
 def features_kept(frozen: FrozenPart, tier: Tier, stem: Tensor) -> dict[str, Tensor]:
     """What a tier keeps of features, by array name, on the encoder's device."""
+    if tier == "embedding":
+        return {"embedding": frozen.rounded_embedding(frozen.encoder.embed(stem))}
     features = frozen.rounded(frozen.encoder.body(stem))
     kept = {"embedding": features.embedding}
     if tier == "pooled":

@@ -117,13 +117,21 @@ class FrozenPart:
             UserError: one is too large for it.
         """
         maps = tuple(one.to(self.kept_as) for one in features.maps)
-        embedding = features.embedding.float().to(self.kept_as)
+        self._refuse_too_large(maps)
+        return Features(maps, self.rounded_embedding(features.embedding))
+
+    def rounded_embedding(self, embedding: Tensor) -> Tensor:
+        """As `rounded`, of an embedding alone."""
+        rounded = embedding.float().to(self.kept_as)
+        self._refuse_too_large([rounded])
+        return rounded
+
+    def _refuse_too_large(self, rounded: Sequence[Tensor]) -> None:
         refuse_infinite(
-            [*maps, embedding],
+            rounded,
             f"{self.encoder.card.name}: a feature of {self.split.dataset.name}/{self.split.name} is too large "
             f"for {self.dtype}; use protocol.feature_dtype=float32",
         )
-        return Features(maps, embedding)
 
     def given(self, features: Features) -> tuple[Tensor, ...]:
         """What of rounded features is read: maps, or (B, views, C_l, 1, 1) float32 means and (B, 1, D, 1, 1) after."""

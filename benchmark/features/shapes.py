@@ -16,8 +16,9 @@ from unittest import mock
 import configs
 import encoders
 from benchmark.features.tiers import Shapes
+from encoders import satdifuser_options
 from encoders.bands import Band
-from encoders.errors import strict, validate
+from encoders.errors import UserError, strict, validate
 from encoders.spec import EncoderCard, Weights
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ HEADER = """\
 # What features of each encoder look like, so that a plan knows their bytes without building a model.
 # Written by `python -m benchmark.features.shapes > configs/features.yaml` from what the built encoders declare:
 # views, a level's stride in pixels and the channels of its modules, width of the embedding, (stride, channels) of a
-# stem that is no image. Behind a name: options that differ from its file's, as experiments ask for them.
+# stem that is no image. Behind a name: options that differ from its file's, as experiments ask for them; of SatDiFuser
+# those that change a level, for its views are as many as the steps it saves.
 """
 FULL_SIZE = "unet_random"
 """Whose option `architecture` gives Stable Diffusion 2.1's sizes, which those that read its files have too."""
@@ -83,8 +85,15 @@ def shapes(card: EncoderCard, side: int, bands: int) -> Shapes | None:
 
 
 def of(card: EncoderCard) -> Declared | None:
-    """What is written down of an encoder, or was asked by `known`; None where nothing is."""
-    return declared().get(named(card)) or _asked.get(named(card))
+    """What is written down of an encoder, or was asked by `known`; None where nothing is, or where options can't be."""
+    name = named(shaped(card))
+    found = declared().get(name) or _asked.get(name)
+    if found is None or card.adapter != "satdifuser":
+        return found
+    try:
+        return replace(found, views=satdifuser_options.parse(card.options, card.name).views)
+    except UserError:
+        return None
 
 
 _asked: dict[str, Declared] = {}
@@ -96,10 +105,24 @@ def known(card: EncoderCard) -> bool:
     Raises:
         UserError: it can't be built with these options.
     """
-    name = named(card)
+    name = named(shaped(card))
     if name and of(card) is None:
         _asked[name] = declare(card)
     return bool(name)
+
+
+def shaped(card: EncoderCard) -> EncoderCard:
+    """An encoder with its file's options where no shape hangs on them, but the number of views."""
+    return with_files(card, (*satdifuser_options.WHAT, *satdifuser_options.STEPS))
+
+
+def with_files(card: EncoderCard, options: Iterable[str]) -> EncoderCard:
+    """A SatDiFuser with its file's values of some options; any other encoder as it is."""
+    if card.adapter != "satdifuser" or card.home or card.name not in encoders.built_in():
+        return card
+    ours = encoders.card(card.name).options
+    kept = {key: value for key, value in card.options.items() if key not in options}
+    return replace(card, options=kept | {key: ours[key] for key in options if key in ours})
 
 
 def named(card: EncoderCard) -> str:
@@ -174,7 +197,7 @@ def everyone() -> list[EncoderCard]:
     from benchmark.request.asked import of_all_experiments
 
     cards = [encoders.card(name) for name in encoders.built_in()]
-    cards += [card for request in of_all_experiments() for row in request.rows for card in row.cards.values()]
+    cards += [shaped(card) for request in of_all_experiments() for row in request.rows for card in row.cards.values()]
     ordered = sorted(cards, key=named)
     return [next(same) for name, same in groupby(ordered, key=named) if name]
 

@@ -12,6 +12,7 @@ A tier never changes a number: maps are rounded to the protocol's dtype once, wh
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -78,11 +79,24 @@ class Shapes:
         return sum(np.dtype(kind).itemsize * int(np.prod(shape)) for _, kind, shape in self.stored(tier, dtype))
 
 
+_measured: "WeakKeyDictionary[Encoder, dict[tuple[int, ...], Shapes]]" = WeakKeyDictionary()
+
+
 def measure(encoder: "Encoder", transform: "InputTransform", split: "Split") -> Shapes:
-    """The shapes of an encoder's outputs on a split, by running its first image."""
+    """The shapes of an encoder's outputs on a split, by running its first image.
+
+    Once for an encoder and a shape of images: counting operations on a walk of 200 steps takes minutes.
+    """
+    image = transform(np.asarray(split.images[:1])).to(encoder.device)
+    known = _measured.setdefault(encoder, {})
+    if tuple(image.shape) not in known:
+        known[tuple(image.shape)] = _run(encoder, image)
+    return known[tuple(image.shape)]
+
+
+def _run(encoder: "Encoder", image: "Tensor") -> Shapes:
     from benchmark.flops.running import counted
 
-    image = transform(np.asarray(split.images[:1])).to(encoder.device)
     stem, stem_flops = counted(lambda: encoder.stem(image))
     features, body_flops = counted(lambda: encoder.body(stem))
 

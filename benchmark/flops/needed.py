@@ -13,7 +13,6 @@ from typing import TypeVar
 from unittest import mock
 
 from benchmark.atomic import write_atomically
-from benchmark.features import shapes
 from benchmark.flops import devices, table
 from benchmark.flops.operations import Operations
 from benchmark.flops.table import Counts, Decoding, Frozen, Trained
@@ -43,7 +42,7 @@ class Asked:
 
     def frozen(self, card: EncoderCard, bands: Sequence[Band], side: int) -> Frozen:
         """Remember an encoder."""
-        self.encoders[shapes.named(card), table.at(side, bands)] = (card, bands, side)
+        self.encoders[table.named(card), table.at(side, bands)] = (card, bands, side)
         return Frozen(Operations(), Operations())
 
     def trained(self, decoding: Decoding, classes: int) -> Trained:

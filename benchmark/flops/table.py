@@ -13,6 +13,7 @@ from typing import Literal
 import configs
 from benchmark.features import shapes
 from benchmark.flops.operations import Operations
+from encoders import satdifuser_options
 from encoders.bands import Band
 from encoders.errors import strict, validate
 from encoders.spec import EncoderCard
@@ -161,7 +162,7 @@ def frozen(card: EncoderCard, bands: Sequence[Band], side: int) -> Frozen:
     Raises:
         UserError: the encoder can't be built so.
     """
-    known = written().encoders.get(shapes.named(card), {}).get(at(side, bands))
+    known = written().encoders.get(named(card), {}).get(at(side, bands))
     if known is not None:
         return known
     from benchmark.flops import counting
@@ -183,6 +184,11 @@ def trained(decoding: Decoding, classes: int) -> Trained:
     return known[0].and_classes(classes, known[1])
 
 
+def named(card: EncoderCard) -> str:
+    """An encoder as the file names it: by options that change how much it computes."""
+    return shapes.named(shapes.with_files(card, satdifuser_options.WHAT))
+
+
 def at(side: int, bands: Sequence[Band]) -> str:
     """An image's sides and bands, as the file names them."""
     return f"{side}x{len(bands)}"
@@ -193,9 +199,10 @@ HEADER = """\
 # 10^9 operations an image, convolutions and matrix products apart, a multiplication and an addition counted as two, so
 # that a plan needs no framework. Written by `python -m benchmark.flops.needed` for whatever the experiments ask for,
 # counted by PyTorch on no data; what is missing is counted when it is asked for.
-# frozen: by encoder (options behind its name that differ from its file's), side in pixels and bands; a stem is kept for
-# every image. trained: a decoder by cells a side and modules of each level, views, fuser and head, without classes, and
-# what each class adds; a step is a training step, dense what it takes more while a mixture of experts warms up.
+# frozen: by encoder (behind its name, options that differ from its file's and change how much is computed), side in
+# pixels and bands; a stem is kept for every image. trained: a decoder by cells a side and modules of each level, views,
+# fuser and head, without classes, and what each class adds; a step is a training step, dense what it takes more while a
+# mixture of experts warms up.
 """
 
 

@@ -23,7 +23,7 @@ from encoders import LIBRARIES, built_in, card, checkpoints, elsewhere, inputs_o
 from encoders.errors import UserError, strict, validate
 from encoders.spec import EncoderCard, InputSpec
 
-SETTINGS = ("bands", "band_names", "missing_bands", "partition", "precision")
+SETTINGS = ("bands", "band_names", "missing_bands", "partition", "arithmetic")
 """The settings that make another cell; a cell that fails on one device and succeeds on another is the same cell."""
 
 
@@ -314,7 +314,7 @@ def identify(cell: Cell, plan: InputPlan, weights: dict[str, str], data: dict[st
         weights=weights | sources(cell.card),
         inputs=plan.describe(),
         image_size=plan.side,
-        precision=cell.settings.precision,
+        precision=cell.settings.arithmetic,
         dataset=cell.dataset.name,
         data=data,
         dataset_facts={name: getattr(cell.dataset, name) for name in ("metric", "multilabel", "num_classes", "no_data")}

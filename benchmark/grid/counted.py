@@ -181,7 +181,7 @@ class Counting:
         whole = self._sizes(replace(cell, settings=replace(cell.settings, partition="default")))
         # Splits that a partition leaves whole are the same in all partitions.
         parts = {name: "" if count == whole[name] else cell.settings.partition for name, count in shared.sizes.items()}
-        inputs = (fed.describe(), fed.side, cell.settings.precision, cell.protocol.feature_dtype, shared.tier)
+        inputs = (fed.describe(), fed.side, cell.settings.arithmetic, cell.protocol.feature_dtype, shared.tier)
         statistics = parts["train"] if fed.uses_statistics else ""
         images = 0
         for split, count in shared.sizes.items():

@@ -74,7 +74,7 @@ def tier_of(cell: Cell, side: int, bands: int, rows: int) -> Tier | None:
 def encode_key(cell: Cell, side: int, tier: Tier) -> Key:
     """What a rate of encoding stands for."""
     card, options = cell.card, json.dumps(cell.card.options, sort_keys=True)
-    return (card.name, str(card.version), options, str(side), cell.settings.precision, tier)
+    return (card.name, str(card.version), options, str(side), cell.settings.arithmetic, tier)
 
 
 def train_key(cell: Cell, side: int, tier: Tier) -> Key:

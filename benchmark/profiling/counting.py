@@ -72,8 +72,9 @@ def count(subject: Subject) -> Counts:
 
 def _decoder(subject: Subject, name: str) -> tuple[float, float]:
     (trainee,) = subject.trainees([subject.singles[name]])
-    pooled = subject.tier == "pooled"
-    shapes = [(*shape[:2], 1, 1) if pooled else shape for shape in subject.shapes.maps]
+    reading = subject.reading
+    shapes = [(*shape[:2], 1, 1) if reading.means else shape for shape in subject.shapes.maps]
+    shapes += [(1, subject.encoder.embedding_dim, 1, 1)] if reading.embedding else []
     maps = tuple(torch.rand(IMAGES, *shape, device=subject.device) for shape in shapes)
     labels = torch.from_numpy(np.resize(subject.images.labels, (IMAGES, *subject.images.labels.shape[1:])))
     labels = labels.to(subject.device)

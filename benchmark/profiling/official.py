@@ -71,4 +71,7 @@ class Recomputed:
 
     def maps(self, batch: Batch) -> Maps:
         """Their features, in the encoder's own arithmetic: nothing is rounded, for nothing is stored."""
-        return encoded(self._frozen.encoder, self._frozen.images(batch))
+        frozen, images = self._frozen, self._frozen.images(batch)
+        if frozen.reading.embedding and not walks(frozen.encoder):
+            return frozen.given(frozen.encoder(images))
+        return encoded(frozen.encoder, images)

@@ -109,7 +109,10 @@ def prepare(cells: Sequence[Cell], places: Places, images: int) -> Subject:
     resolved = resolve(cells[0], places)
     cell, data = resolved.cell, resolved.data
     if resolved.plan.windows:
-        raise UserError(f"profile feeds whole images, protocol {cell.protocol.name} windows of them; choose another")
+        raise UserError(
+            f"profile times whole images, but protocol {cell.protocol.name} trains on one crop of an image, drawn anew "
+            "each epoch, and validates on all its windows, so no one rate an image stands for both; choose another"
+        )
     read = readings(cell, resolved.plan, len(data.splits["train"].samples))
     device = pick_device(cell.settings.device)
     encoder, transform = frozen(cell, resolved.plan, data, device, places)

@@ -121,7 +121,7 @@ def _device(found: Measurement) -> Table:
     name = torch.cuda.get_device_name() if on_gpu else f"{cpu_name()}, {torch.get_num_threads()} threads"
     rows = [
         ["device", name],
-        ["precision", subject.resolved.cell.settings.precision],
+        ["precision", subject.resolved.cell.settings.arithmetic],
         ["matrix rate, GFLOP/s", f"{found.matrix / found.times.best(MATRIX) / 1e9:,.0f}"],
         *([f"busy in {part}", f"{100 * share:.0f} %"] for part, share in found.busy.items()),
         ["peak memory, GB", f"{found.peak / 1e9:.2f}" + (" on the device" if on_gpu else " resident")],

@@ -63,6 +63,12 @@ class Settings:
     feature_tier: Tier | None
     disk_budget_gb: Positive
     memory_budget_gb: Positive
+    compile: bool = False
+
+    @property
+    def arithmetic(self) -> str:
+        """What of the settings decides the last bits of features, as a run's key names it."""
+        return f"{self.precision} compiled" if self.compile else self.precision
 
     def __post_init__(self) -> None:
         check_fills(self.missing_bands)

@@ -141,7 +141,7 @@ class Trainee:
         self.pace()
         loss = self.task.loss(self.task.logits(self.decoder, maps, labels), labels)
         for weight, logits in self.decoder.auxiliary_logits():
-            loss = loss + weight * self.task.loss(logits, labels)
+            loss = loss + weight * self.task.loss(logits.float(), labels)
         auxiliary = self.decoder.auxiliary_loss()
         if auxiliary is not None:
             loss = loss + auxiliary

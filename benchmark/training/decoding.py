@@ -114,7 +114,14 @@ def task_of(data: OpenDataset, protocol: Protocol, windows: Windows | None) -> T
     kind: Kind = "segmentation" if dataset.task == "segmentation" else "single_label"
     kind = "multi_label" if dataset.multilabel else kind
     ignored = dataset.no_data if protocol.no_data == "ignored" else None
-    return Task(kind, dataset.num_classes, headline(kind, dataset.metric, dataset.no_data), ignored, windows)
+    return Task(
+        kind,
+        dataset.num_classes,
+        headline(kind, dataset.metric, dataset.no_data),
+        ignored,
+        windows,
+        protocol.decoder_dtype,
+    )
 
 
 def make_decoder(

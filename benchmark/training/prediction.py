@@ -40,6 +40,8 @@ class Task:
         headline: the metric validation chooses by; see `headline`.
         ignored: the class left out of the loss, where the protocol says so; None for none.
         windows: what evaluation sees of an image, where that isn't the whole; training sees one at a time.
+        dtype: arithmetic of decoders; `bfloat16` by autocast: the optimiser keeps its weights in float32, and nobody
+            keeps a second copy of them.
     """
 
     kind: Literal["single_label", "multi_label", "segmentation"]
@@ -47,6 +49,11 @@ class Task:
     headline: Headline
     ignored: int | None = None
     windows: Windows | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+    def arithmetic(self, device: torch.device) -> torch.autocast:
+        """Context manager: what decoders compute in on a device."""
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.dtype == "bfloat16")
 
     def check(self, source: FeatureSource, split: str) -> None:
         """Check a split's labels.
@@ -75,7 +82,11 @@ class Task:
         return source.labels(np.arange(0 if self.kind == "segmentation" else len(source)))
 
     def logits(self, decoder: Decoder, maps: tuple[Tensor, ...], labels: Tensor) -> Tensor:
-        """A decoder's logits: (B, K), or (B, K, H, W) at the labels' size."""
+        """A decoder's logits, float32: (B, K), or (B, K, H, W) at the labels' size."""
+        with self.arithmetic(maps[0].device):
+            return self._logits(decoder, maps, labels).float()
+
+    def _logits(self, decoder: Decoder, maps: tuple[Tensor, ...], labels: Tensor) -> Tensor:
         if self.windows is not None and maps[0].ndim == 6:  # as `WholeImages` gives them
             each = tuple(one.flatten(0, 1) for one in maps)
             return self.windows.merged(decoder(each, (self.windows.side,) * 2))

@@ -76,8 +76,9 @@ class Stack:
         # (x * scale + shift) W' + b, with scale and shift taken into the matrix: x is the same for all.
         matrix = weight * scale[:, None]
         offset = torch.einsum("nkd,nd->nk", weight, shift) + bias
-        logits = F.linear(x, matrix.flatten(0, 1), offset.flatten()).unflatten(1, offset.shape).transpose(0, 1)
-        losses = self._task.losses(logits, labels)
+        with self._task.arithmetic(x.device):
+            logits = F.linear(x, matrix.flatten(0, 1), offset.flatten()).unflatten(1, offset.shape).transpose(0, 1)
+        losses = self._task.losses(logits.float(), labels)
         gradients = torch.autograd.grad(losses.sum(), self._parameters)
         for one in self.trainees:
             one.pace()

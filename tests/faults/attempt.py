@@ -17,7 +17,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.faults.everything"])
+PRELOADED = "tests.faults.everything"
+FORKS.set_forkserver_preload([PRELOADED])
 
 STAGES = {
     "ingest": ("benchmark.data.manifest:_ingest",),
@@ -154,6 +155,7 @@ def command_line(pid: int) -> str:
 
 
 def _run(arguments: list[str], home: Path, log: Path, events: Connection, hooks: Mapping[str, Hook]) -> None:
+    assert PRELOADED in sys.modules, f"{PRELOADED} cannot be imported, which the fork server keeps to itself"
     with log.open("wb") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -6,16 +6,19 @@ from pathlib import Path
 from benchmark.request.commandline import parse
 from tests.faults.whole import command
 
-for module in (
+MODULES = (
     "pytest",  # a fork imports the main module of the process that asked for it
     "sklearn.linear_model",
+    "torch._dynamo",  # counting operations and the first optimiser take seconds to import it
     "evaluate",
-    *(f"benchmark.{name}" for name in ("decoding", "evaluation", "failures", "input_card", "probing", "provenance")),
-    *(f"benchmark.{name}" for name in ("sweep", "executors.inline", "executors.local")),
+    *(f"benchmark.{name}" for name in ("data.input_card", "evaluation", "features.store", "provenance")),
+    *(f"benchmark.grid.{name}" for name in ("executors.inline", "executors.local", "failures", "sweep")),
+    *(f"benchmark.training.{name}" for name in ("decoding", "probing")),
     *(f"decoders.{name}" for name in ("knn", "linear", "probe")),
     "encoders.baselines",
-    *(f"reports.{name}" for name in ("console", "leaderboard")),
-):
+    *(f"reports.{name}" for name in ("console", "rebuild")),
+)
+for module in MODULES:
     import_module(module)
 
 # Composing a request takes a second, reads configs and writes nothing: forks that ask for the small grid have it.

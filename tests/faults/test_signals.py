@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.stopping import Stopped, stoppable
 from tests.faults.attempt import Attempt, command_line
 from tests.faults.whole import Results, check_finished, check_interrupted, command, litter
 
@@ -92,3 +93,19 @@ def test_a_signal_at_every_stage_and_the_same_command_goes_on(
     again = Attempt(command(root, output), home)
     assert again.end() == 0, again.said
     check_finished(output, home, undisturbed)
+
+
+class Dropping:
+    """Its finaliser gets a signal, and Python drops what that raises."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_that_falls_into_a_finaliser_is_not_lost() -> None:
+    with stoppable() as stop_if_asked:
+        stop_if_asked()
+        Dropping()
+        with pytest.raises(Stopped):
+            stop_if_asked()

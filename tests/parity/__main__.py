@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -13,10 +14,11 @@ HERE = Path(__file__).parent
 
 if __name__ == "__main__":
     with contextlib.redirect_stdout(sys.stderr):
-        code = pytest.main([str(HERE), "-n0"])
+        code = pytest.main([*(sys.argv[1:] or [str(HERE)]), "-n0"])
     if code:
         sys.exit(f"parity fails, so there are no figures (pytest ended with {code})")
     import torch  # after the tests, which settle its threads before it is first imported
 
-    written = {"command": "python -m tests.parity > docs/parity.json", "device": "cpu", "dtype": "float32"}
+    device = os.environ.get("SATDIFUSER_BENCH_PARITY_DEVICE", "cpu")
+    written = {"command": "python -m tests.parity > docs/parity.json", "device": device, "dtype": "float32"}
     print(json.dumps(written | {"torch": torch.__version__, "figures": figures.found()}, indent=1))
