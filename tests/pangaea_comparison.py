@@ -23,7 +23,7 @@ from scipy.stats import t as student_t
 
 import evaluate
 from benchmark.data import synthetic
-from benchmark.records import RecordStore
+from benchmark.record_store import RecordStore
 from benchmark.training.bank import Epoch, Trainee
 from tests import pangaea_draws
 from tests.pangaea_run import Said, run

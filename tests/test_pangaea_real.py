@@ -21,9 +21,9 @@ from torch import nn
 import configs
 import encoders
 import evaluate
-from benchmark.data import datasets, inputs, synthetic
+from benchmark.data import datasets, input_transform, inputs, synthetic
 from benchmark.data.inputs import ImpossibleError
-from benchmark.records import RecordStore
+from benchmark.record_store import RecordStore
 from decoders.decoder import upernet_decoder
 from decoders.fusion import build_fuser
 from encoders.base import Features
@@ -165,7 +165,7 @@ def test_what_its_loaders_and_preprocessing_hand_on_becomes_what_is_fed_here(
         spec = replace(encoders.input_spec(which), image_size=64, segmentation_size=64)
         plan = inputs.plan(dataset, spec)
         native = np.asarray(opened.splits["test"].images[:2])
-        expected = inputs.InputTransform(plan, opened.statistics)(native)
+        expected = input_transform.InputTransform(plan, opened.statistics)(native)
         fed = type(frozen.inputs)(spec, frozen.inputs.told, frozen.input_bands, 64, frozen.inputs.choices)
         assert torch.allclose(fed({"optical": images[:, :, 0]}), expected, atol=1e-3), which
 
