@@ -12,13 +12,15 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from benchmark import progress
-from benchmark.data import inputs
+from benchmark.data import input_transform
 from benchmark.data.ingest import OpenDataset
 from benchmark.data.inputs import InputPlan
-from benchmark.grid.cells import Cell, Resolved, feature_identity, fed_side, rows_kept
+from benchmark.grid.cells import Cell, fed_side, rows_kept
+from benchmark.grid.identity import Resolved, feature_identity
 from benchmark.pictures import files
 from benchmark.places import Places
-from benchmark.records import Cost, Record, RecordStore
+from benchmark.record_store import RecordStore
+from benchmark.records import Cost, Record
 from benchmark.training.tracking import tracking
 from encoders.errors import UserError
 
@@ -97,7 +99,7 @@ def assist(resolved: Resolved, places: Places) -> None:
 
 def frozen(
     cell: Cell, plan: InputPlan, data: OpenDataset, device: str, places: Places
-) -> "tuple[Encoder, inputs.InputTransform]":
+) -> "tuple[Encoder, input_transform.InputTransform]":
     """A cell's encoder, and what turns a dataset's images into its inputs.
 
     Raises:
@@ -114,7 +116,7 @@ def frozen(
         precision=cell.settings.precision,
     )
     encoder = placed(encoder, device, cell.settings.compile)
-    return encoder, inputs.InputTransform(plan, data.statistics)
+    return encoder, input_transform.InputTransform(plan, data.statistics)
 
 
 def _write(
@@ -163,7 +165,7 @@ def _features(
     resolved: Resolved,
     encoder: "Encoder",
     shapes: "Shapes",
-    transform: inputs.InputTransform,
+    transform: input_transform.InputTransform,
     places: Places,
     assists: bool = False,
 ) -> "dict[str, SplitFeatures]":

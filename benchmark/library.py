@@ -123,7 +123,7 @@ def _listed(names: Names, what: str) -> list[str]:
 
 def _records(finished: "Sequence[Cell]", where: "Places") -> "list[Record]":
     from benchmark.grid.planning import Planner
-    from benchmark.records import RecordStore
+    from benchmark.record_store import RecordStore
 
     planner, store = Planner(where), RecordStore(where.output)
     return [store.read(run.key) for cell in finished for run in planner.plan(cell).runs]

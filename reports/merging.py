@@ -10,7 +10,8 @@ from typing import Literal
 
 from benchmark.grid import failures
 from benchmark.protocol import hash_of
-from benchmark.records import Record, RecordStore
+from benchmark.record_store import RecordStore
+from benchmark.records import Record
 from encoders.errors import UserError
 
 

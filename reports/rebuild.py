@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.records import RecordStore
+from benchmark.record_store import RecordStore
 from reports import experiments, leaderboard, page
 from reports.figures.painters import WORTH_A_PROCESS, Painters
 from reports.merging import Merged, merge

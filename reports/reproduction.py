@@ -18,7 +18,8 @@ from tabulate import tabulate
 
 import configs
 from benchmark.atomic import write_atomically
-from benchmark.records import Record, RecordStore
+from benchmark.record_store import RecordStore
+from benchmark.records import Record
 from benchmark.scoring.over_seeds import OverSeeds, over_seeds
 from encoders.bounds import Free
 from encoders.errors import UserError, nearest, strict, validate

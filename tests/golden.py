@@ -18,7 +18,7 @@ CELLS = (("imagestats", "linear"), ("imagestats", "knn"), ("rcf", "linear"), ("s
 def measure(home: Path) -> dict[str, dict[str, object]]:
     """Run the cells in a home of their own; versions and numbers of each."""
     import evaluate
-    from benchmark.records import RecordStore
+    from benchmark.record_store import RecordStore
 
     os.environ["SATDIFUSER_BENCH_HOME"] = str(home)
     found: dict[str, dict[str, object]] = {}

@@ -15,8 +15,10 @@ import numpy as np
 
 from benchmark.evaluation import _is_ranked
 from benchmark.grid import failures
-from benchmark.grid.cells import Cell, cells, identify, plan_inputs
-from benchmark.records import Cost, Record, RecordStore, Run, Score
+from benchmark.grid.cells import Cell, cells, plan_inputs
+from benchmark.grid.identity import identify
+from benchmark.record_store import RecordStore
+from benchmark.records import Cost, Record, Run, Score
 from benchmark.request import configuration
 from benchmark.scoring import statistics
 from benchmark.scoring.counts import from_counts

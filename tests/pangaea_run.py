@@ -21,23 +21,19 @@ class Said:
 
     Attributes:
         test: of the kept checkpoint, by metric, in PANGAEA's unit (accuracy a fraction, IoU percent).
-        validation: the first metric, accuracy or IoU, at each evaluation.
         losses: the mean over the latest epoch's length of steps, each time it was logged.
         log: the whole of it.
     """
 
     test: dict[str, float]
-    validation: list[float]
     losses: list[float]
     log: str
 
     @classmethod
     def of(cls, log: str) -> "Said":
         blocks = re.findall(rf"\[(\w+)\] -* (\S+) -*\n.*?{PRINTED}", log, re.DOTALL)
-        first = blocks[0][1] if blocks else ""
         return cls(
             test={metric: float(value) for split, metric, value in blocks if split == "test"},
-            validation=[float(value) for split, metric, value in blocks if split == "val" and metric == first],
             losses=[float(value) for value in re.findall(r"Loss [\d.]+ \(([\d.]+)\)", log)],
             log=log,
         )

@@ -11,7 +11,7 @@ import yaml
 import evaluate
 from benchmark.commands import anchors
 from benchmark.commands.anchors import Anchor, Anchors, Measured
-from benchmark.records import RecordStore
+from benchmark.record_store import RecordStore
 from benchmark.scoring.over_seeds import OverSeeds, over_seeds
 from encoders.errors import UserError
 from reports import literature

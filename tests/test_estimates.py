@@ -12,13 +12,14 @@ import torch
 import encoders
 from benchmark.features import arrays, shapes
 from benchmark.grid import dry_run, estimates, rates
-from benchmark.grid.cells import Cell, cells, feature_identity, identify, plan_inputs
+from benchmark.grid.cells import Cell, cells, plan_inputs
 from benchmark.grid.estimates import Estimate, Estimator, device_of
+from benchmark.grid.identity import feature_identity, identify
 from benchmark.grid.planning import Planner
 from benchmark.grid.rates import Rates
 from benchmark.grid.sweep import sweep
 from benchmark.places import Places
-from benchmark.records import RecordStore
+from benchmark.record_store import RecordStore
 from benchmark.request import configuration
 from benchmark.request.executor_options import Inline
 from tests.record_factory import COST, PREDICTIONS, PROVENANCE, make_record

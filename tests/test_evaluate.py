@@ -13,7 +13,7 @@ import pytest
 
 import evaluate
 from benchmark.commands import cache
-from benchmark.records import RecordStore
+from benchmark.record_store import RecordStore
 from reports.tables import tables
 from tests.latex import compiled
 from tests.writing import write_dataset
@@ -444,12 +444,12 @@ def test_cuda_where_there_is_none_is_one_line(demo: Path, capsys: pytest.Capture
 def test_a_read_only_output_is_one_line(
     demo: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    import benchmark.records
+    import benchmark.record_store
 
     def refuse(path: Path, content: bytes) -> Path:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(benchmark.records, "write_atomically", refuse)
+    monkeypatch.setattr(benchmark.record_store, "write_atomically", refuse)
     line = refused(demo, capsys, *DEMO, "--encoder", "imagestats", "--output", str(tmp_path))
     assert "cannot be written" in line
 

@@ -13,7 +13,7 @@ from benchmark.data import datasets, synthetic
 from benchmark.grid.cells import Cell, cells
 from benchmark.grid.sweep import sweep
 from benchmark.places import Places
-from benchmark.records import RecordStore
+from benchmark.record_store import RecordStore
 from benchmark.request import configuration
 
 if "SATDIFUSER_BENCH_LONG" not in os.environ:

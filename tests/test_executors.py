@@ -20,7 +20,8 @@ from benchmark.grid.failures import Failure
 from benchmark.grid.sweep import sweep
 from benchmark.places import Places
 from benchmark.progress import Step
-from benchmark.records import Record, RecordStore
+from benchmark.record_store import RecordStore
+from benchmark.records import Record
 from benchmark.request import configuration
 from benchmark.request.executor_options import Options, parse
 from benchmark.training import loop

@@ -7,7 +7,7 @@ import pytest
 import encoders
 import evaluate
 from benchmark.data import datasets, families, inputs
-from benchmark.records import RecordStore
+from benchmark.record_store import RecordStore
 from benchmark.request import configuration
 from encoders.errors import UserError
 from reports.tables import tables

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import encoders
-from benchmark.data import datasets, ingest, inputs
+from benchmark.data import datasets, ingest, input_transform, inputs
 from benchmark.data.datasets import Dataset
 from benchmark.data.ingest import Split
 from benchmark.features.arrays import SHARD
@@ -56,11 +56,11 @@ def opened(folder: Path, split: Split, name: str, tier: Tier, **options: Any) ->
     return FeatureStore(folder).open(encoder, transform, split, tier=tier, **given)
 
 
-def parts(split: Split, name: str) -> tuple[Encoder, inputs.InputTransform]:
+def parts(split: Split, name: str) -> tuple[Encoder, input_transform.InputTransform]:
     spec = encoders.input_spec(encoders.card(name).inputs)
     plan = inputs.plan(split.dataset, spec, track="rgb", band_names="corrected", missing_bands=("error",))
     plan = dataclasses.replace(plan, side=SIDE)
-    return built(name), inputs.InputTransform(plan, moments(split))
+    return built(name), input_transform.InputTransform(plan, moments(split))
 
 
 @functools.cache

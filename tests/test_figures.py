@@ -16,7 +16,8 @@ from PIL import Image
 
 from benchmark import children
 from benchmark.pictures import files
-from benchmark.records import Record, RecordStore
+from benchmark.record_store import RecordStore
+from benchmark.records import Record
 from benchmark.scoring import npz
 from encoders.errors import UserError
 from reports import figures

@@ -6,7 +6,7 @@ import torch
 
 import configs
 import encoders
-from benchmark.data import datasets, inputs
+from benchmark.data import datasets, input_transform, inputs
 from benchmark.data.ingest import BandStatistics
 from encoders.errors import UserError
 
@@ -36,7 +36,7 @@ def value(profile: str, dataset: str, raw: float, channel: int = 0, **options: o
     plan = planned(profile, dataset, **options)
     bands = len(plan.dataset.main_bands)
     native = np.full((1, bands, 4, 4), raw)
-    return float(inputs.InputTransform(plan, statistics()).scaled(native)[0, channel, 0, 0])
+    return float(input_transform.InputTransform(plan, statistics()).scaled(native)[0, channel, 0, 0])
 
 
 @pytest.mark.parametrize(
@@ -338,12 +338,12 @@ def test_resizing_is_bilinear_with_antialiasing_as_torchvisions() -> None:
     images = torch.rand(2, 3, 50, 50)
     for side in (32, 64):
         expected = reference(images, [side, side], antialias=True)
-        assert torch.allclose(inputs.resize(images, side), expected, atol=1e-6)
+        assert torch.allclose(input_transform.resize(images, side), expected, atol=1e-6)
 
 
 def test_a_constant_band_cannot_be_standardised() -> None:
     plan = planned("floor", "m-pv4ger")
-    transform = inputs.InputTransform(plan, statistics(std=0.0))
+    transform = input_transform.InputTransform(plan, statistics(std=0.0))
     with pytest.raises(UserError, match="constant over the train split"):
         transform(np.zeros((1, 3, 8, 8), np.uint8))
 

@@ -15,7 +15,8 @@ import torch
 import encoders
 from benchmark import Unfinished, evaluate
 from benchmark.progress import Step
-from benchmark.records import Record, RecordStore
+from benchmark.record_store import RecordStore
+from benchmark.records import Record
 from encoders.base import Features
 from encoders.errors import UserError
 from tests import own_data

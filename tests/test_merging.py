@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import evaluate
-from benchmark.records import RecordStore
+from benchmark.record_store import RecordStore
 from encoders.errors import UserError
 from reports.merging import merge
 from reports.tables import tables

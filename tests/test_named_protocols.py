@@ -14,7 +14,8 @@ import configs
 import evaluate
 from benchmark.protocol import Protocol, hash_of
 from benchmark.protocol_parts import Augment
-from benchmark.records import Record, RecordStore
+from benchmark.record_store import RecordStore
+from benchmark.records import Record
 
 FOLDER = configs.ROOT / "protocol"
 NAMES = ("geobreeze", "pangaea", "satdifuser_code", "satdifuser_paper", "torchgeo_bench")

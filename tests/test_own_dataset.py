@@ -13,7 +13,8 @@ import yaml
 import evaluate
 from benchmark.data import datasets, ingest
 from benchmark.grid.failures import retry_command
-from benchmark.records import Record, RecordStore
+from benchmark.record_store import RecordStore
+from benchmark.records import Record
 from benchmark.request import configuration
 from encoders.errors import UserError
 from reports.tables import tables

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.records import Record, RecordStore, read_record
+from benchmark.record_store import RecordStore, read_record
+from benchmark.records import Record
 from benchmark.scoring.packed import pack, unpack
 from encoders.errors import UserError
 from tests.record_factory import PREDICTIONS, make_record

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from benchmark.records import RecordStore
+from benchmark.record_store import RecordStore
 from reports import page
 from reports.figures.catalogue import PREVIEWS
 from reports.figures.painters import Drawn

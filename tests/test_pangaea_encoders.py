@@ -15,7 +15,7 @@ import torch
 import encoders
 import evaluate
 from benchmark.data import datasets, inputs
-from benchmark.records import RecordStore
+from benchmark.record_store import RecordStore
 from encoders.bands import KNOWN
 from encoders.errors import UserError
 from encoders.spec import EncoderCard

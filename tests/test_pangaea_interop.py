@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 import configs
 import encoders
-from benchmark.data import datasets, inputs
+from benchmark.data import datasets, input_transform, inputs
 from benchmark.data.moments import BandStatistics
 from benchmark.interop import pangaea_inputs, pangaea_on_cpu
 from benchmark.interop.pangaea_inputs import Choices, Inputs, Told
@@ -112,7 +112,7 @@ def test_an_encoder_sees_in_pangaea_what_it_sees_here(name: str, profile: str, m
         with pytest.raises(UserError, match=re.escape(str(refused))):
             Inputs(spec, told, told.bands, 48, Choices())
         return
-    ours = inputs.resize(inputs.InputTransform(plan, statistics).scaled(native), 48)
+    ours = input_transform.resize(input_transform.InputTransform(plan, statistics).scaled(native), 48)
     theirs = Inputs(spec, told, told.bands, 48, Choices())({"optical": images})
     # One 255th where a rule rounds down to 8 bits: PANGAEA's numbers lost digits on their way.
     tolerance = 1 / 255 + 1e-3 if profile == "satmae_group" else 1e-3

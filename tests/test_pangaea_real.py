@@ -21,9 +21,9 @@ from torch import nn
 import configs
 import encoders
 import evaluate
-from benchmark.data import datasets, inputs, synthetic
+from benchmark.data import datasets, input_transform, inputs, synthetic
 from benchmark.data.inputs import ImpossibleError
-from benchmark.records import RecordStore
+from benchmark.record_store import RecordStore
 from decoders.decoder import upernet_decoder
 from decoders.fusion import build_fuser
 from encoders.base import Features
@@ -165,7 +165,7 @@ def test_what_its_loaders_and_preprocessing_hand_on_becomes_what_is_fed_here(
         spec = replace(encoders.input_spec(which), image_size=64, segmentation_size=64)
         plan = inputs.plan(dataset, spec)
         native = np.asarray(opened.splits["test"].images[:2])
-        expected = inputs.InputTransform(plan, opened.statistics)(native)
+        expected = input_transform.InputTransform(plan, opened.statistics)(native)
         fed = type(frozen.inputs)(spec, frozen.inputs.told, frozen.input_bands, 64, frozen.inputs.choices)
         assert torch.allclose(fed({"optical": images[:, :, 0]}), expected, atol=1e-3), which
 
@@ -226,7 +226,7 @@ def test_its_upernet_is_ours_to_the_last_digits(name: str, root: Path, monkeypat
 @LONG
 @pytest.mark.parametrize("name", CELLS)
 def test_its_own_run_trains_our_encoders_to_the_scores_they_have_here(name: str, root: Path, tmp_path: Path) -> None:
-    """Step by step where both draw alike, and within the interval where each draws as it does; far above chance."""
+    """Step by step where both draw alike, and within the interval where each draws as it does."""
     for module in ("geobench", "google.cloud.storage", "gdown", "wandb"):
         pytest.importorskip(module, reason="PANGAEA needs its requirements")
     found = compare(CELLS[name], root, tmp_path)
@@ -238,4 +238,5 @@ def test_its_own_run_trains_our_encoders_to_the_scores_they_have_here(name: str,
     tolerance = 0.01 if "linear" in name else 0.05
     assert found.score_apart < tolerance
     assert found.agrees
-    assert min(found.ours.scores + found.theirs) > 2 / datasets.dataset(CELLS[name].dataset).num_classes
+    if CELLS[name].learns:
+        assert min(found.ours.scores + found.theirs) > 2 / datasets.dataset(CELLS[name].dataset).num_classes

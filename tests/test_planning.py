@@ -16,7 +16,7 @@ from benchmark.grid.executors.inline import InlineExecutor
 from benchmark.grid.planning import Planner
 from benchmark.grid.sweep import sweep
 from benchmark.places import Places
-from benchmark.records import RecordStore
+from benchmark.record_store import RecordStore
 from benchmark.request import composing, configuration
 
 

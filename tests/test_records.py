@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from benchmark.atomic import _host, remove_litter, write_atomically
-from benchmark.records import SCHEMA, RecordStore
+from benchmark.record_store import RecordStore
+from benchmark.records import SCHEMA
 from encoders.errors import UserError
 from tests.record_factory import PREDICTIONS, PROVENANCE, RUN, make_record
 
@@ -154,7 +155,7 @@ def test_a_number_that_is_not_finite_is_never_written(store):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from benchmark.records import RecordStore
+from benchmark.record_store import RecordStore
 from tests.record_factory import PREDICTIONS, make_record
 
 calls = 0

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import evaluate
-from benchmark.records import Record, RecordStore
+from benchmark.record_store import RecordStore
+from benchmark.records import Record
 from encoders.errors import UserError
 from reports import literature, reproduction
 from reports.merging import Merged, merge

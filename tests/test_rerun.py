@@ -14,7 +14,8 @@ import evaluate
 from benchmark.commands.rerun import rerun
 from benchmark.grid.cells import rebuild
 from benchmark.places import Places, places
-from benchmark.records import Record, RecordStore
+from benchmark.record_store import RecordStore
+from benchmark.records import Record
 from encoders import card
 from encoders.errors import UserError
 
@@ -183,7 +184,7 @@ def test_another_run_is_not_evaluated_and_its_fields_are_named(
 def test_a_configuration_that_cannot_be_is_refused_in_one_sentence(
     home: Path, at: Places, change: Callable[[Plain], object], message: str
 ) -> None:
-    from benchmark.grid.cells import resolve
+    from benchmark.grid.identity import resolve
     from encoders import build
 
     config = json.loads(json.dumps(record_of(RecordStore(home / "probe")).provenance.config))

@@ -12,7 +12,7 @@ from benchmark.grid.cells import cells
 from benchmark.grid.sweep import sweep
 from benchmark.grid.work import CellResult
 from benchmark.places import Places
-from benchmark.records import RecordStore
+from benchmark.record_store import RecordStore
 from benchmark.request import configuration
 from encoders.errors import UserError
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import evaluate
-from benchmark.records import Record, RecordStore
+from benchmark.record_store import RecordStore
+from benchmark.records import Record
 from tests.test_evaluate import run
 
 if "SATDIFUSER_BENCH_LONG" not in os.environ:

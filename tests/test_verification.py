@@ -16,7 +16,8 @@ import pytest
 import evaluate
 from benchmark.commands import verification
 from benchmark.commands.verification import Problem, verify
-from benchmark.records import Record, RecordStore
+from benchmark.record_store import RecordStore
+from benchmark.records import Record
 from benchmark.scoring import consistency
 from benchmark.scoring.packed import unpack
 from encoders.errors import to_json

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.records import RecordStore
+from benchmark.record_store import RecordStore
 
 ROOT = Path(__file__).parent.parent
 LONG = pytest.mark.skipif("SATDIFUSER_BENCH_LONG" not in os.environ, reason="set SATDIFUSER_BENCH_LONG=1")

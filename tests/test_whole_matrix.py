@@ -14,7 +14,8 @@ from benchmark.grid import failures
 from benchmark.grid.cells import Cell, cells, plan_inputs
 from benchmark.grid.sweep import sweep
 from benchmark.places import Places
-from benchmark.records import Record, RecordStore
+from benchmark.record_store import RecordStore
+from benchmark.records import Record
 from benchmark.request import configuration
 from benchmark.request.executor_options import Inline
 from encoders.errors import UserError

@@ -17,7 +17,7 @@ from benchmark.grid.cells import Cell, cells, plan_inputs
 from benchmark.grid.planning import Planner
 from benchmark.grid.work import CellResult
 from benchmark.places import Places
-from benchmark.records import RecordStore
+from benchmark.record_store import RecordStore
 from benchmark.request import configuration
 from benchmark.request.executor_options import Options
 from benchmark.scoring.over_seeds import OverSeeds, over_seeds

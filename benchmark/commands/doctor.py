@@ -133,8 +133,8 @@ def _weights(places: Places) -> list[Finding]:
             else:
                 here[folder].append(told)
     found = [Finding("weights", "ok", f"{folder}: {', '.join(names)}") for folder, names in here.items()]
-    for folder in elsewhere:
-        text = f"{places.weights_dir} holds no weights on its level, {folder} does: give --weights={folder}"
+    for right in elsewhere:
+        text = f"{places.weights_dir} holds no weights on its level, {right} does: give --weights={right}"
         found.append(Finding("weights", "missing", text))
     return found + [Finding("weights", "missing", f"{folder}: {_remedy(cards)}") for folder, cards in lacking.items()]
 

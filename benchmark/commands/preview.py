@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from benchmark.atomic import write_atomically
 from benchmark.data import ingest
 from benchmark.data.input_card import input_card, picture
-from benchmark.data.inputs import InputTransform
+from benchmark.data.input_transform import InputTransform
 from benchmark.grid.cells import Cell, plan_inputs
 from benchmark.places import Places
 

@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.data import datasets
-from benchmark.grid.cells import Resolved, rebuild, resolve
+from benchmark.grid.cells import rebuild
+from benchmark.grid.identity import Resolved, resolve
 from benchmark.places import Places
-from benchmark.records import Record, RecordStore, Run, read_record
+from benchmark.record_store import RecordStore, read_record
+from benchmark.records import Record, Run
 from benchmark.request import code
 from benchmark.scoring import npz
 from benchmark.scoring.consistency import most_bytes

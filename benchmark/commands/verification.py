@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
-from benchmark.records import REMEDY, Record, RecordStore, read_record
+from benchmark.record_store import REMEDY, RecordStore, read_record
+from benchmark.records import Record
 from benchmark.scoring import npz
 from benchmark.scoring.consistency import faults, most_bytes
 from encoders.errors import UserError

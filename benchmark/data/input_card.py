@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from benchmark.data.ingest import Split
-from benchmark.data.inputs import InputPlan, InputTransform
+from benchmark.data.input_transform import InputTransform
+from benchmark.data.inputs import InputPlan
 
 SAMPLE = 64
 """Images the card is computed from, evenly spread over train."""

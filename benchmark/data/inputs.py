@@ -1,13 +1,13 @@
-"""From a dataset's bands to the tensor an encoder wants: match, fill, scale on native pixels, resize.
+"""Which stored band answers each one an encoder wants: match, fill, value rule, side.
 
 `plan` decides, on descriptions alone, which stored band answers each wanted one, by which value rule, and what
-is filled; it is what `list`, `--dry-run`, a run's key and the input card read. `InputTransform` carries a plan
-out on pixels. What doesn't fit ends in an error that names the fix; nothing is ever guessed in silence.
+is filled; it is what `list`, `--dry-run`, a run's key and the input card read; `benchmark.data.input_transform` carries
+it out on pixels. What doesn't fit ends in an error that names the fix; nothing is ever guessed in silence.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from benchmark.data.datasets import BandNames, Dataset, StoredBand
 from benchmark.data.value_rules import InputScaling, Rules
@@ -15,13 +15,6 @@ from benchmark.protocol import MOST_FILLED
 from encoders.bands import Band, find, nearest_stand_in
 from encoders.errors import UserError, nearest
 from encoders.spec import Authority, InputSpec, Step, ValueRule
-
-if TYPE_CHECKING:
-    import numpy as np
-    from torch import Tensor
-
-    from benchmark.data.moments import BandStatistics
-    from encoders.scaling import Moments
 
 Track = Literal["rgb", "authors"]
 FILLS = ("nearest", "mean", "zero_raw", "zero_scaled")
@@ -111,7 +104,7 @@ class InputPlan:
     @property
     def uses_statistics(self) -> bool:
         """Whether any channel is scaled by the dataset's own train statistics."""
-        return any(_needs_statistics(channel.rule.steps) for channel in self.channels)
+        return any(needs_statistics(channel.rule.steps) for channel in self.channels)
 
     @property
     def looks(self) -> int:
@@ -241,7 +234,7 @@ def _channel(wanted: Band, rules: Rules, offers: list[_Offer], missing_bands: Se
         rule = rules.of_missing([stored for _, stored, _ in offers], wanted)
         if fill == "mean" and (constant := _scaled_mean(rule.steps)) is not None:
             return Channel(told, rule, None, None, fill, constant, dataset.product_level)
-        if fill == "zero_scaled" or (fill == "zero_raw" and not _needs_statistics(rule.steps)):
+        if fill == "zero_scaled" or (fill == "zero_raw" and not needs_statistics(rule.steps)):
             return Channel(told, rule, None, None, fill, 0.0, dataset.product_level)
     raise ImpossibleError(
         f"{spec.title} wants band {wanted.name}, which {dataset.name} doesn't have, and none of "
@@ -261,7 +254,8 @@ def _scaled_mean(steps: Sequence[Step]) -> float | None:
     return value
 
 
-def _needs_statistics(steps: Sequence[Step]) -> bool:
+def needs_statistics(steps: Sequence[Step]) -> bool:
+    """Whether a rule scales by the dataset's own statistics."""
     return any(step.op in ("zscore", "two_sigma") and step.statistics == "dataset" for step in steps)
 
 
@@ -277,81 +271,3 @@ def _describe(step: Step, band: str, level: str | None) -> str:
     given = " ".join(f"{name}={value}" for name, value in numbers.items() if value is not None)
     of = f"({step.statistics})" if step.op in ("zscore", "two_sigma") else ""
     return " ".join(part for part in (step.op + of, given) if part)
-
-
-class InputTransform:
-    """A plan, carried out: native pixels to the tensor the encoder wants."""
-
-    def __init__(self, plan: InputPlan, statistics: Mapping[str, "BandStatistics"]) -> None:
-        """
-        Args:
-            plan: what goes where.
-            statistics: exact train statistics by what a band really is.
-        """
-        self.plan = plan
-        self.statistics = statistics
-
-    def __call__(self, native: "np.ndarray | Tensor") -> "Tensor":
-        """
-        Args:
-            native: (B, C, H, W) as ingested, any numeric dtype; a tensor may be on any device.
-
-        Returns:
-            (B, channels, side, side) float32, on the device of `native`.
-        """
-        return self.resized(self.scaled(native))
-
-    def resized(self, scaled: "Tensor") -> "Tensor":
-        """Scaled channels (B, channels, H, W), or parts of them, at the side fed."""
-        return resize(scaled, self.plan.side, self.plan.antialias)
-
-    def scaled(self, native: "np.ndarray | Tensor", *, clip: bool = True) -> "Tensor":
-        """The channels at native size, (B, channels, H, W) float32; `clip=False` leaves out every clipping."""
-        import torch
-
-        from encoders import scaling
-
-        if not isinstance(native, torch.Tensor):
-            # Torch knows no read-only arrays, as a memory map's rows are.
-            native = torch.from_numpy(native if native.flags.writeable else native.copy())
-        shape = (native.shape[0], len(self.plan.channels), *native.shape[2:])
-        out = torch.empty(shape, dtype=torch.float32, device=native.device)
-        for position, channel in enumerate(self.plan.channels):
-            if channel.index is None:
-                constant = float(channel.constant or 0.0)
-                out[:, position] = constant
-                if channel.filled != "zero_raw":
-                    continue
-                pixels = out[:, position]
-            else:
-                pixels = native[:, channel.index].float()
-            out[:, position] = scaling.apply(
-                pixels,
-                channel.rule.steps,
-                wanted=channel.statistics_name,
-                level=channel.level,
-                statistics=self._moments(channel),
-                clip=clip,
-            )
-        return out
-
-    def _moments(self, channel: Channel) -> "Moments | None":
-        from encoders import scaling
-
-        if channel.stored is None or not _needs_statistics(channel.rule.steps):
-            return None
-        found = self.statistics[channel.stored.band]
-        if any(step.op == "decibel" for step in channel.rule.steps):
-            if found.decibel_mean is None or found.decibel_std is None:
-                raise UserError(f"{channel.stored.name} of {self.plan.dataset.name} has no statistics in decibels")
-            return scaling.Moments(found.decibel_mean, found.decibel_std)
-        return scaling.Moments(found.mean, found.std)
-
-
-def resize(images: "Tensor", side: int, antialias: bool = True) -> "Tensor":
-    """Bilinear, with antialiasing as torchvision's Resize on tensors; untouched where the size is right."""
-    from torch.nn.functional import interpolate
-
-    if tuple(images.shape[-2:]) == (side, side):
-        return images
-    return interpolate(images, size=(side, side), mode="bilinear", align_corners=False, antialias=antialias)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from benchmark import progress
-from benchmark.beside import Behind, read_ahead
+from benchmark.background import Behind, read_ahead
 from benchmark.features.arrays import FeatureArrays
 from benchmark.features.claims import Claims
 from benchmark.features.frozen_part import Batch, FrozenPart

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmark.data.ingest import Split
-from benchmark.data.inputs import InputTransform
+from benchmark.data.input_transform import InputTransform
 from benchmark.features.arrays import SHARD
 from benchmark.features.views import WHOLE, Reading
 from benchmark.memory import Portions, ran_out

@@ -16,7 +16,7 @@ from filelock import FileLock
 from torch import Tensor
 
 from benchmark.data.ingest import Split
-from benchmark.data.inputs import InputTransform
+from benchmark.data.input_transform import InputTransform
 from benchmark.features import arrays
 from benchmark.features.arrays import About, FeatureArrays, features_key
 from benchmark.features.claims import Claims

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchmark.data.ingest import Split
-    from benchmark.data.inputs import InputTransform
+    from benchmark.data.input_transform import InputTransform
     from encoders.base import Encoder
 
 Tier = Literal["embedding", "pooled", "maps", "stem", "none"]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.data.inputs import InputTransform
+from benchmark.data.input_transform import InputTransform
 from benchmark.features.augmentation import Drawn, draw
 from benchmark.protocol_parts import Augment
 

@@ -15,7 +15,8 @@ import numpy as np
 from benchmark.features import arrays
 from benchmark.features.shapes import shapes
 from benchmark.features.tiers import Tier
-from benchmark.grid.cells import feature_identity, rows_kept
+from benchmark.grid.cells import rows_kept
+from benchmark.grid.identity import feature_identity
 from benchmark.grid.planning import Planned, Planner
 from benchmark.grid.rates import Rates, tier_of
 from benchmark.provenance import cpu_name

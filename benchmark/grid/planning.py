@@ -10,9 +10,11 @@ from typing import Any, Literal, TypeVar
 
 from benchmark.data import ingest
 from benchmark.data.inputs import ImpossibleError, InputPlan
-from benchmark.grid.cells import Cell, check_fusion, identify, plan_inputs
+from benchmark.grid.cells import Cell, check_fusion, plan_inputs
+from benchmark.grid.identity import identify
 from benchmark.places import Places
-from benchmark.records import RecordStore, Run
+from benchmark.record_store import RecordStore
+from benchmark.records import Run
 from benchmark.request.rows import fuser_options
 from encoders import checkpoints, inputs_of
 from encoders.errors import UserError

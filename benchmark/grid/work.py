@@ -12,9 +12,11 @@ from typing import Literal
 from benchmark import evaluation, memory
 from benchmark.data.inputs import ImpossibleError
 from benchmark.grid import failures
-from benchmark.grid.cells import Cell, Resolved, resolve
+from benchmark.grid.cells import Cell
+from benchmark.grid.identity import Resolved, resolve
 from benchmark.places import Places
-from benchmark.records import RecordStore, Run
+from benchmark.record_store import RecordStore
+from benchmark.records import Run
 from encoders.errors import UserError, explain
 
 Outcome = Literal["done", "skipped", "impossible", "failed"]

@@ -13,9 +13,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from benchmark.data import datasets, ingest, inputs
+from benchmark.data import datasets, ingest, input_transform, inputs
 from benchmark.data.datasets import BandNames, Dataset, StoredBand
-from benchmark.data.inputs import InputTransform, Track
+from benchmark.data.input_transform import InputTransform
+from benchmark.data.inputs import Track
 from benchmark.data.moments import BandStatistics
 from benchmark.places import places
 from encoders.bands import KNOWN
@@ -158,7 +159,7 @@ class Inputs(nn.Module):
                 self._check(native)
                 self._checked = True
             native = self._intensities(native)
-        return inputs.resize(self._transform.scaled(native), self.side)
+        return input_transform.resize(self._transform.scaled(native), self.side)
 
     def _in_order(self, handed: Mapping[str, Sequence[str]]) -> list["Taken"]:
         """The channels the dataset really has; of GEO-Bench's sets in stored order, as in this project's own runs."""

@@ -64,7 +64,10 @@ class Parts:
         return found
 
     def training(self) -> dict[str, Part]:
-        """Loading alone, training and validating the whole bank, from what extraction stored."""
+        """Loading alone, training and validating the whole bank, from what extraction stored.
+
+        Of a bank with several rates or seeds also one decoder of each kind.
+        """
         if self.features is None:
             self._extract()
         assert self.features is not None
@@ -72,12 +75,10 @@ class Parts:
         bank = self.subject.trainees(self.subject.bank)
         learning = learners(bank)
         singles = self.subject.trainees(self.subject.kinds)
-        return {
-            "loading": lambda: self._load(feed),
-            "training": lambda: self._train(learning, feed),
-            SINGLES: lambda: self._train(singles, feed),
-            "validation": lambda: self._predict(bank, feed),
-        }
+        found: dict[str, Part] = {"loading": lambda: self._load(feed), "training": lambda: self._train(learning, feed)}
+        if len(singles) < len(bank):
+            found[SINGLES] = lambda: self._train(singles, feed)
+        return found | {"validation": lambda: self._predict(bank, feed)}
 
     def official(self) -> dict[str, Part]:
         """One decoder of each fuser, trained and asked the official way, on its own."""

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from benchmark.data.ingest import Rows, Split
-from benchmark.data.inputs import InputTransform
+from benchmark.data.input_transform import InputTransform
 from benchmark.evaluation import frozen, pick_device
 from benchmark.features.frozen_part import FrozenPart
 from benchmark.features.readings import readings
 from benchmark.features.tiers import Shapes, Tier, choose_tier, measure
 from benchmark.features.views import Reading
-from benchmark.grid.cells import Cell, Resolved, resolve, rows_kept
+from benchmark.grid.cells import Cell, rows_kept
+from benchmark.grid.identity import Resolved, resolve
 from benchmark.memory import Portions
 from benchmark.places import Places
 from benchmark.profiling.costs import Work

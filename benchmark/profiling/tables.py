@@ -112,7 +112,10 @@ def _beside(found: Measurement, part: str) -> str:
     rounds = zip(found.times.series(part), found.times.series(SINGLES), strict=True)
     middle = median(bank / singles for bank, singles in rounds)
     best = found.times.best(part) / found.times.best(SINGLES)
-    return f"{best:.1f} times as long as one of each kind (middle {middle:.1f})"
+    words = f"{best:.1f} times as long as one of each kind (middle {middle:.1f})"
+    if found.subject.device != "cpu":
+        return words
+    return f"{words}, {found.times.cpu_seconds(part) / found.times.cpu_seconds(SINGLES):.1f} times the CPU time"
 
 
 def _device(found: Measurement) -> Table:

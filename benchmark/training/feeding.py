@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.beside import read_ahead
+from benchmark.background import read_ahead
 from benchmark.features.frozen_part import Batch
 from benchmark.scoring.counts import Array
 from benchmark.transfer import pinned, send

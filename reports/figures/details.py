@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.pictures import files
-from benchmark.records import RecordStore
+from benchmark.record_store import RecordStore
 from benchmark.scoring import npz
 from benchmark.scoring.counts import Array
 from encoders.errors import UserError

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic_core import from_json
 
-from benchmark.records import RecordStore
+from benchmark.record_store import RecordStore
 from encoders.errors import UserError
 
 MOST_CLASSES = 64

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmark.records import RecordStore
+from benchmark.record_store import RecordStore
 from tests.bad_inputs.case import Case, Ended, Place, Spoil
 from tests.hostile_pickles import CANARY, HOSTILE
 from tests.record_factory import PREDICTIONS, make_record

@@ -28,7 +28,7 @@ STAGES = {
         "benchmark.features.arrays:FeatureArrays.finish",
     ),
     "training": ("benchmark.training.decoding:train_and_score", "benchmark.training.probing:fit_and_score"),
-    "record": ("benchmark.evaluation:_write", "benchmark.records:write_atomically"),
+    "record": ("benchmark.evaluation:_write", "benchmark.record_store:write_atomically"),
     "report": ("reports.leaderboard:write", "reports.leaderboard:write_atomically"),
 }
 """Along the way of the data: the functions that do the work."""

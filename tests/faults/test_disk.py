@@ -71,8 +71,8 @@ def test_a_disk_that_fills_up_in_any_stage(root: Path, undisturbed: Results, tmp
         ("benchmark.data.manifest:_write_groups", 1, f"{home}/data/{DATASET}-*: disk full*free some*same command*"),
         ("benchmark.features.arrays:create", 1, f"features need * GB in {home}/features/*make room*"),
         ("numpy.lib.format:open_memmap", 1, f"features need * GB in {home}/features/*make room*"),
-        ("benchmark.records:write_atomically", 1, f"disk is full while writing {output}/predictions/*make room*"),
-        ("benchmark.records:write_atomically", 2, f"disk is full while writing {output}/records/*make room*"),
+        ("benchmark.record_store:write_atomically", 1, f"disk is full while writing {output}/predictions/*make room*"),
+        ("benchmark.record_store:write_atomically", 2, f"disk is full while writing {output}/records/*make room*"),
         ("reports.leaderboard:write_atomically", 2, f"disk is full while writing {output}/leaderboard*make room*"),
     ):
         line = one_error(start(hooks={place: Fill(disk, count)}))

@@ -5,7 +5,8 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.records import Record, RecordStore
+from benchmark.record_store import RecordStore
+from benchmark.records import Record
 
 ROWS, DATASETS = "imagestats,imagestats-gw", "m-eurosat,real-neontree-crops"
 """Two rows, plain and fused, on a classification (linear probe; trained decoder) and a segmentation (a bank of two)."""

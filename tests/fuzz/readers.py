@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 import h5py
 import numpy as np
 
-from benchmark import records
+from benchmark import record_store
 from benchmark.data import geobench
 from benchmark.data.own import table
 from benchmark.fetching import archives
@@ -164,7 +164,7 @@ READERS = {
     "task specs": Reader("task_specs.pkl", lambda path: geobench.read_task_specs(path.parent), _pickled),
     "yaml": Reader("mine.yaml", lambda path: yaml_files.read(path, "correct it"), lambda: [YAML]),
     "partition": Reader("default_partition.json", _partition, lambda: [_splits()]),
-    "record": Reader("0.json", records.read_record, lambda: [_record()]),
+    "record": Reader("0.json", record_store.read_record, lambda: [_record()]),
     "archive": Reader("a.zip", _unpack, lambda: [_archive()]),
     "table": Reader("t.csv", lambda path: table.read(path, {}, ("a", "b")), lambda: [CSV]),
     "predictions": Reader("p.npz", lambda path: npz.read(path.read_bytes(), 10**6),

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from benchmark.beside import Behind, read_ahead
+from benchmark.background import Behind, read_ahead
 
 
 def threads() -> list[str]:
