@@ -256,18 +256,15 @@ def test_user_errors_name_the_remedy(tmp_path: Path, split: Split, monkeypatch: 
         opened(tmp_path / "full", split, "imagestats", "maps")
 
 
-def test_features_too_large_for_half_precision_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    few = make_split(2)
+@pytest.mark.parametrize("tier", ["embedding", "maps"])
+def test_features_too_large_for_half_precision_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tier: Tier
+) -> None:
     from encoders.baselines import ImageStats
 
-    original = ImageStats._body
-    monkeypatch.setattr(
-        ImageStats,
-        "_body",
-        lambda self, stem: dataclasses.replace(original(self, stem), embedding=torch.full((len(stem), 27), 1e6)),
-    )
+    monkeypatch.setattr(ImageStats, "_embed", lambda self, stem: torch.full((len(stem), 27), 1e6))
     with pytest.raises(UserError, match=r"too large for float16; use protocol\.feature_dtype=float32"):
-        opened(tmp_path, few, "imagestats", "embedding")
+        opened(tmp_path, make_split(2), "imagestats", tier)
 
 
 def test_the_tier_is_chosen_by_bytes() -> None:

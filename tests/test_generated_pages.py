@@ -125,12 +125,11 @@ def test_links_of_the_roots_files_lead_to_pages_or_name_files() -> None:
     )
 
 
-def test_the_navigation_leaves_out_what_is_announced_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(site, "ANNOUNCED", ("b.md", "d.md"))
-    given = [{"A": "a.md"}, {"B": ["b.md", {"C": "missing.md"}, "made/"]}, {"D": ["d.md"]}]
-    assert site.navigation(given, ["a.md", "made/index.md", "made/one.md", "lost.md"]) == [
+def test_the_navigation_names_the_pages_of_a_folder_and_loses_none() -> None:
+    given = [{"A": "a.md"}, {"B": [{"C": "c.md"}, "made/"]}]
+    assert site.navigation(given, ["a.md", "c.md", "made/index.md", "made/one.md", "lost.md"]) == [
         {"A": "a.md"},
-        {"B": [{"C": "missing.md"}, "made/index.md", "made/one.md"]},
+        {"B": [{"C": "c.md"}, "made/index.md", "made/one.md"]},
         {"More": ["lost.md"]},
     ]
 

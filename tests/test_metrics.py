@@ -7,7 +7,6 @@ from sklearn import metrics as reference
 from benchmark.scoring import counts
 from benchmark.scoring.counts import AP_BINS, HEADLINES, from_counts, group_counts, kind_of, truth_classes
 from benchmark.scoring.metrics import (
-    _average_precision,
     asked_for,
     classification_confusion,
     classification_metrics,
@@ -195,6 +194,8 @@ def test_f1_of_macro_means_is_the_harmonic_mean_of_macro_precision_and_recall():
 
 def test_miou_per_image_is_torchmetrics_mean_iou_of_masks():
     from torch import from_numpy
+
+    pytest.importorskip("torchmetrics", minversion="1.7")
     from torchmetrics.segmentation import MeanIoU
 
     truth, predicted = (from_numpy(RNG.integers(0, k, (9, 12, 12))) for k in (3, 5))
@@ -242,24 +243,3 @@ def test_a_resample_that_lacks_a_class_keeps_it_in_the_mean():
 def test_a_metric_that_is_not_additive_cannot_head_a_table():
     with pytest.raises(UserError, match="'map_macro' cannot be a headline metric; did you mean map_micro or f1_macro"):
         from_counts("map_macro", np.ones(2))
-
-
-def test_counts_and_average_precisions_are_torchmetrics_bit_for_bit():
-    import torch
-    from torchmetrics.functional import classification as others
-
-    rng = np.random.default_rng(3)
-    for images, classes, decimals in ((7, 2, 1), (40, 5, 2), (300, 43, 8)):
-        # Few decimals: many decisions share a score.
-        scores = rng.random((images, classes)).round(decimals).astype(np.float32)
-        several, one = rng.random((images, classes)) < 0.3, rng.integers(classes, size=images)
-        expected = others.multilabel_confusion_matrix(torch.tensor(scores), torch.tensor(several.astype(int)), classes)
-        assert classification_confusion(scores, several.astype(int), True).tolist() == expected.tolist()
-        expected = others.multiclass_confusion_matrix(torch.tensor(scores.argmax(1)), torch.tensor(one), classes)
-        assert classification_confusion(scores, one, False).tolist() == expected.tolist()
-        for truth in (several, ~several, several & (scores > 0.5)):
-            if truth.any():
-                precise = others.binary_average_precision(
-                    torch.tensor(scores.ravel()), torch.tensor(truth.ravel().astype(int))
-                )
-                assert _average_precision(scores, truth.astype(int)) == float(precise)

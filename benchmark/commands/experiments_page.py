@@ -49,10 +49,9 @@ leaderboards, stands there under *variants*, and competes in the experiment's ta
 
 **Hours** are counted, not measured: operations of the frozen part, of decoders' training steps and of their predictions
 (PyTorch's counter on models without data, `configs/flops.yaml`), and the bytes these move at least, at an assumed share
-of what the device's maker states (`configs/devices/`). Convolutions in float32 run as TF32, matrix products don't:
-PyTorch's defaults. Maps that exceed `disk_budget_gb` are made anew in every epoch, which the hours hold. Probes, which
-are fitted on the CPU, and reading are not in them. `--dry-run` without `--on` gives hours from what records have
-measured on this machine.
+of what the device's maker states (`configs/devices/`). Float32 is float32, never TF32, as everywhere here. Maps that
+exceed `disk_budget_gb` are made anew in every epoch, which the hours hold. Probes, which are fitted on the CPU, and
+reading are not in them. `--dry-run` without `--on` gives hours from what records have measured on this machine.
 
 **One of your own** is a file like those in `configs/experiment/`, given by its path:
 

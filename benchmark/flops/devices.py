@@ -5,20 +5,15 @@ says so. (A folder `device` would hide the setting of that name from Hydra.)
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import configs
 from benchmark.flops.operations import Operations
 from encoders.errors import UserError, nearest, strict, validate
 
 FOLDER = configs.ROOT / "devices"
-Arithmetic = Literal["bfloat16", "tensorfloat32", "float32"]
 Precision = Literal["float32", "bfloat16"]
-ARITHMETIC: dict[Precision, tuple[Arithmetic, Arithmetic]] = {
-    "float32": ("tensorfloat32", "float32"),
-    "bfloat16": ("bfloat16", "bfloat16"),
-}
-"""What convolutions and matrix products run in. PyTorch's default for float32: TF32 for cuDNN's convolutions alone."""
+"""What convolutions and matrix products run in; float32 is that, never TF32 (`encoders.placing`)."""
 
 
 @strict
@@ -27,7 +22,7 @@ class Device:
     """A device.
 
     Attributes:
-        flops: peak operations a second on dense operands, by arithmetic.
+        flops: peak operations a second on dense operands, by precision.
         bandwidth: of its memory, peak bytes a second.
         utilisation: share of both that work is taken to run at; an assumption.
     """
@@ -35,14 +30,14 @@ class Device:
     name: str
     title: str
     source: str
-    flops: dict[Arithmetic, float]
+    flops: dict[Precision, float]
     bandwidth: float
     utilisation: float
 
     def __post_init__(self) -> None:
         if not 0 < self.utilisation <= 1:
             raise UserError(f"device {self.name}: utilisation is {self.utilisation}; give a share above 0, at most 1")
-        lacking = {one for pair in ARITHMETIC.values() for one in pair} - self.flops.keys()
+        lacking = set(get_args(Precision)) - self.flops.keys()
         if lacking or min([*self.flops.values(), self.bandwidth]) <= 0:
             raise UserError(
                 f"device {self.name}: give flops of {', '.join(sorted(lacking) or self.flops)} and bandwidth"
@@ -50,9 +45,7 @@ class Device:
 
     def seconds(self, work: Operations, precision: Precision) -> float:
         """Of work, at the slower of arithmetic and memory."""
-        convolutions, products = (self.flops[one] for one in ARITHMETIC[precision])
-        arithmetic = 1e9 * (work.convolutions / convolutions + work.products / products)
-        return max(arithmetic, 1e9 * work.gigabytes / self.bandwidth) / self.utilisation
+        return max(1e9 * work.gflops / self.flops[precision], 1e9 * work.gigabytes / self.bandwidth) / self.utilisation
 
 
 def names() -> list[str]:

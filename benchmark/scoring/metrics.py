@@ -1,8 +1,7 @@
 """Metrics under names that say which of the field's variants they are, each defined once, here.
 
-Classification takes scores, segmentation a confusion matrix. Counts equal torchmetrics', bit for bit, without its
-seconds of imports; what is averaged over what is written out, because there the field's variants differ. Everywhere 0/0
-is 0: no metric is ever NaN.
+Classification takes scores, segmentation a confusion matrix. Counts are torchmetrics'; what is averaged over what
+is written out, because there the field's variants differ. Everywhere 0/0 is 0: no metric is ever NaN.
 """
 
 from collections.abc import Iterable, Mapping
@@ -54,14 +53,19 @@ def classification_metrics(scores: Array, labels: Array, multilabel: bool) -> di
 
 def classification_confusion(scores: Array, labels: Array, multilabel: bool) -> Array:
     """Images by [truth, prediction]: (K, K) int64, or (K, 2, 2), one table a label, for multi-label."""
-    classes = scores.shape[1]
+    import torch
+    from torchmetrics.functional.classification import multiclass_confusion_matrix, multilabel_confusion_matrix
+
+    # Whoever calls has checked the arrays (`check_scores`); torchmetrics' own checks take longer than its counting.
+    truth, classes = torch.tensor(labels, dtype=torch.int64), scores.shape[1]
     if multilabel:
-        # Of each label: rejected rightly, found wrongly, missed, found.
-        kind = 2 * labels.astype(np.int64) + (scores > THRESHOLD)
-        table = [np.bincount(column, minlength=4).reshape(2, 2) for column in kind.T]
-        return np.asarray(table, np.int64)
-    pairs = labels.astype(np.int64) * classes + scores.argmax(axis=1)
-    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes).astype(np.int64)
+        chosen = torch.from_numpy((scores > THRESHOLD).astype(np.int64))
+        table = multilabel_confusion_matrix(chosen, truth, classes, validate_args=False)
+    else:
+        table = multiclass_confusion_matrix(
+            torch.from_numpy(scores.argmax(axis=1)), truth, classes, validate_args=False
+        )
+    return np.asarray(table.numpy(), np.int64)
 
 
 def segmentation_metrics(confusion: Array, no_data: int | None) -> dict[str, float]:
@@ -150,23 +154,20 @@ def _multilabel_metrics(scores: Array, labels: Array) -> dict[str, float]:
 
 
 def _average_precisions(scores: Array, labels: Array) -> dict[str, float]:
+    import torch
+    from torchmetrics.functional.classification import binary_average_precision
+
     present = np.flatnonzero(labels.any(axis=0))
     if not len(present):
         return {"map_micro": 0.0, "map_macro": 0.0}
+
+    def precision(columns: Array) -> float:
+        ranked = torch.tensor(scores[:, columns].ravel(), dtype=torch.float32)
+        truth = torch.tensor(labels[:, columns].ravel(), dtype=torch.int64)
+        return float(binary_average_precision(ranked, truth, validate_args=False))
+
+    every = np.arange(scores.shape[1])
     return {
-        "map_micro": _average_precision(scores, labels),
-        "map_macro": float(np.mean([_average_precision(scores[:, one], labels[:, one]) for one in present])),
+        "map_micro": precision(every),
+        "map_macro": float(np.mean([precision(present[n : n + 1]) for n in range(len(present))])),
     }
-
-
-def _average_precision(scores: Array, labels: Array) -> float:
-    """Of all decisions ranked together, equal scores at once; in torchmetrics' order and precision."""
-    import torch
-
-    ranked = torch.tensor(scores.ravel(), dtype=torch.float32)
-    order = torch.argsort(ranked, descending=True)
-    ranked, truth = ranked[order], torch.tensor(labels.ravel(), dtype=torch.int64)[order]
-    last = torch.cat([torch.where(ranked[1:] != ranked[:-1])[0], torch.tensor([len(ranked) - 1])]).flip(0)
-    hits = truth.cumsum(0)[last].float()
-    recall = torch.cat([hits / hits[0], torch.zeros(1)])
-    return float(-torch.sum((recall[1:] - recall[:-1]) * (hits / (last + 1))))

@@ -35,8 +35,6 @@ FROM_THE_ROOT = {
     "security.md": "SECURITY.md",
 }
 """Pages that are files of the repository's root, as far as it has them."""
-ANNOUNCED: tuple[str, ...] = ()
-"""Pages that may be named and linked before they are written; whatever else is missing fails a strict build."""
 INTERNAL = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:|#|mailto:)([^)\s]+)\)")
 
 
@@ -87,17 +85,16 @@ def on_files(files: Any, *, config: Any) -> Any:
     return files
 
 
-def on_page_markdown(markdown: str, *, files: Any, **_: Any) -> str:
-    """Fill the marked places; a link to a page that is announced and not there is its words alone."""
-    awaited = [page for page in ANNOUNCED if files.get_file_from_path(page) is None]
-    return INTERNAL.sub(lambda link: link[1] if Path(link[2]).name in awaited else link[0], filled(markdown))
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Fill the marked places."""
+    return filled(markdown)
 
 
 def navigation(given: list[Any], pages: Sequence[str]) -> list[Any]:
     """What `mkdocs.yml` says, completed.
 
-    `folder/` stands for all generated pages in it; an announced page that is not there is left out; one that is
-    named nowhere stands under `More`, so that none is lost.
+    `folder/` stands for all generated pages in it; a page that is named nowhere stands under `More`, so that none is
+    lost.
     """
     complete: list[Any] = _complete(given, pages)
     named = set(_named(complete))
@@ -109,7 +106,7 @@ def _complete(nav: Any, pages: Sequence[str]) -> Any:
     if isinstance(nav, str):
         if nav.endswith("/"):
             return [page for page in pages if page.startswith(nav)]
-        return [] if nav in ANNOUNCED and nav not in pages else [nav]
+        return [nav]
     if isinstance(nav, dict):
         ((title, inner),) = nav.items()
         kept = _complete(inner, pages)

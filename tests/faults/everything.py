@@ -9,6 +9,7 @@ from tests.faults.whole import command
 MODULES = (
     "pytest",  # a fork imports the main module of the process that asked for it
     "sklearn.linear_model",
+    "torchmetrics.functional.classification",
     "torch._dynamo",  # counting operations and the first optimiser take seconds to import it
     "evaluate",
     *(f"benchmark.{name}" for name in ("data.input_card", "evaluation", "features.store", "provenance")),
