@@ -76,8 +76,8 @@ def _printed(ink: Ink) -> Text:
 def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], console: Console | None = None) -> None:
     """Print any table of plain values; as paragraphs, a row each, where the terminal is too narrow for whole words."""
     console = console or _console()
-    cells = [[printable(str(value)) for value in row] for row in rows]
     head = [printable(name) for name in header]
+    cells = [[printable(str(value)) for value in row] + [""] * (len(head) - len(row)) for row in rows]
     longest = [max(_longest(row[column]) for row in [head, *cells]) for column in range(len(head))]
     fits = sum(longest) + _BETWEEN * len(longest) < console.width
     if not fits and len(head) > _FEW:

@@ -75,7 +75,7 @@ def test_batches_are_halved_and_the_features_stay(
 def test_one_image_that_is_too_large_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = limit(0, monkeypatch)
     with pytest.raises(UserError, match=r"does not hold a single one \(CUDA out of memory\); free some memory"):
-        opened(tmp_path, make_split(20), "imagestats", "embedding")
+        opened(tmp_path, make_split(20), "imagestats", "pooled")
     assert given == [16, 8, 4, 2, 1]
 
 
@@ -92,7 +92,7 @@ def extract_hungrily(folder: Path, room: int | None) -> None:
         sys.stderr = (folder / "said").open("w")
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + room, -1))
-    opened(folder, make_split(IMAGES), "imagestats", "embedding", dtype="float32")
+    opened(folder, make_split(IMAGES), "imagestats", "pooled", dtype="float32")
     sys.stderr.flush()
 
 
