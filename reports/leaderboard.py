@@ -59,6 +59,7 @@ def write(records: Iterable[Record], folder: Path, made: Sequence[Table] | None 
     }
     theirs = geobench.frame(given, found)
     if len(theirs):
-        plain = theirs.where(theirs.notna(), "").to_dict("records")
-        contents["geobench_results.csv"] = spreadsheets.text_of([{str(k): v for k, v in row.items()} for row in plain])
+        names = list(map(str, theirs.columns))
+        plain = theirs.astype(object).where(theirs.notna(), "").to_numpy()
+        contents["geobench_results.csv"] = spreadsheets.text_of([dict(zip(names, row, strict=True)) for row in plain])
     return [write_atomically(folder / name, text.encode()) for name, text in contents.items()]
