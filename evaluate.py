@@ -100,7 +100,8 @@ def _run(options: argparse.Namespace) -> int:
     finally:
         rows = [row for request in requests for row in request.rows]
         print("\n".join(sweep.outcome_lines(results, rows, vars(options))), file=sys.stderr)
-    print("\n".join(where), end="\n" if where else "")
+    for line in where:
+        print(line)
     return USER_ERROR if not finished or any(result.outcome == "failed" for result in results) else 0
 
 
