@@ -12,6 +12,8 @@ import pytest
 # Tests run side by side, one thread each: two frameworks fighting for the cores slow each other tenfold.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+if "SATDIFUSER_BENCH_LONG" in os.environ:  # some take half an hour, all of them less than this
+    os.environ.setdefault("PYTEST_TIMEOUT", "7200")
 
 from benchmark.data import geobench
 from tests import writing

@@ -69,6 +69,7 @@ def test_clear_takes_what_was_asked_for_and_nothing_else(tmp_path: Path) -> None
     ours, theirs = multiprocessing.Pipe()
     filling = multiprocessing.get_context("fork").Process(target=claim, args=(kept, theirs))
     filling.start()
+    theirs.close()
     ours.recv()
     with pytest.raises(UserError, match="in use by another process"):
         cache.clear(tmp_path)

@@ -157,9 +157,11 @@ def test_released_folder_is_read_offline_in_both_formats(
     assert torch.equal(torch.random.get_rng_state(), state)
     assert not any("metadata" in name for name, _ in first.named_parameters())
     assert not any(parameter.is_meta or parameter.requires_grad for parameter in first.parameters())
+    assert all(torch.equal(one, two) for one, two in zip(first.parameters(), second.parameters(), strict=True))
     images = torch.rand(1, 3, 64, 64)
+    # Where weights lie in memory, which is the file's to say, some processors add up in another order.
     for one, two in zip(first(images).maps, second(images).maps, strict=True):
-        assert torch.equal(one, two)
+        torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-6)
 
 
 def test_weights_are_those_of_the_file(released: Path) -> None:

@@ -1,11 +1,13 @@
 """Downloads: whole and checked or not there at all, whatever the server, the network or the disk does."""
 
 import errno
+import io
 import json
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -331,14 +333,16 @@ def test_credentials_of_this_machine_stay_here(web: Web, target: Path, monkeypat
     assert "Authorization" not in web.asked[0][1]
 
 
-def test_two_at_once_fetch_a_file_once(web: Web, target: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    results: list[Fetched] = []
+def test_two_at_once_fetch_a_file_once(web: Web, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said, results = io.StringIO(), list[Fetched]()
+    monkeypatch.setattr(sys, "stderr", said)
     second = threading.Thread(target=lambda: results.append(get(web, target)))
 
     def meanwhile(fetched: Fetched) -> None:
         second.start()
-        while "waiting for another process" not in (said := capsys.readouterr().err):
-            assert second.is_alive(), said
+        while "waiting for another process" not in said.getvalue():
+            assert second.is_alive(), said.getvalue()
+            time.sleep(0.01)
 
     results.append(get(web, target, approve=meanwhile))
     second.join()

@@ -3,10 +3,12 @@
 import multiprocessing
 import os
 import signal
+import struct
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ import torch
 from benchmark import evaluation, progress
 from benchmark.features.arrays import SHARD
 from benchmark.grid.cells import Cell, cells
+from benchmark.grid.executors import local
 from benchmark.grid.failures import Failure
 from benchmark.grid.sweep import sweep
 from benchmark.places import Places
@@ -231,6 +234,21 @@ def test_a_worker_that_is_killed_each_time_fails_its_cells_with_the_reason(
     failure = validate_json(Failure, kept.read_bytes(), kept.name)
     assert (failure.type, failure.message, failure.traceback) == ("DiedError", results[0].message, "")
     assert not contents(folder)
+
+
+def die_in_a_message(pipe: Connection, *_: object) -> None:
+    """A worker's life that ends while it tells something: a length, and less than that."""
+    pipe.recv()
+    os.write(pipe.fileno(), struct.pack("!i", 1000) + b"some")
+    os._exit(3)
+
+
+def test_a_worker_that_dies_in_the_middle_of_a_message_fails_its_cells_alone(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "_serve", die_in_a_message)
+    results = sweep(asked()[:1], places(home / "cut", home), options("local", "executor.workers=1"))
+    assert "its worker process died 2 times, last by exit code 3" in results[0].message
 
 
 @LONG

@@ -3,7 +3,9 @@
 import io
 import re
 import shutil
+import sys
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -234,17 +236,19 @@ def test_a_dataset_can_be_ingested_at_once_and_its_zip_kept(places: Places, euro
 
 
 def test_two_at_once_fetch_a_dataset_once(
-    web: Web, places: Places, eurosat: Page, geobench_written: Path, capsys: pytest.CaptureFixture[str]
+    web: Web, places: Places, eurosat: Page, geobench_written: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert places.data_root is not None
     folder = places.data_root / "classification_v1.0" / "m-eurosat"
     folder.parent.mkdir(parents=True)
-    lines: list[str] = []
+    said, lines = io.StringIO(), list[str]()
+    monkeypatch.setattr(sys, "stderr", said)
     second = threading.Thread(target=lambda: lines.extend(fetched("dataset", "m-eurosat", places)))
     with alone(folder):
         second.start()
-        while "m-eurosat: waiting for another process" not in capsys.readouterr().err:
+        while "m-eurosat: waiting for another process" not in said.getvalue():
             assert second.is_alive()
+            time.sleep(0.01)
         shutil.copytree(geobench_written / "classification_v1.0" / "m-eurosat", folder)
     second.join()
     assert lines == [f"m-eurosat: {folder} was there"]

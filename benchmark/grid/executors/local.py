@@ -83,7 +83,7 @@ class LocalExecutor:
                         continue
                     try:
                         results = _receive(worker, groups)
-                    except (EOFError, ConnectionResetError):
+                    except (EOFError, OSError):  # it died, perhaps in the middle of a message
                         worker.group = None
                         worker.process.join()
                         workers[place] = self._start(worker.gpu)
