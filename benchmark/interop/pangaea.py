@@ -21,7 +21,7 @@ from benchmark.places import places
 from decoders.fuser import Fuser
 from decoders.fusion import build_fuser
 from encoders import checkpoints
-from encoders.base import Features
+from encoders.base import Encoder, Features
 from encoders.errors import UserError, validate
 from encoders.spec import EncoderCard
 
@@ -71,12 +71,7 @@ class FrozenEncoder(PangaeaEncoder):
         Raises:
             UserError: what cannot be, with the remedy.
         """
-        if finetune:
-            raise UserError(f"{name}: this project's encoders are frozen; leave finetune=false")
-        if download_url:
-            raise UserError(
-                f"{name}: downloads nothing; leave download_url out, `evaluate.py fetch encoder {name}` does"
-            )
+        _refuse(name, finetune, download_url)
         told = validate(Told, dict(dataset), "encoder.dataset")
         chosen = validate(Choices, dict(choices), "encoder")
         weights_dir = Path(encoder_weights) if encoder_weights else places().weights_dir
@@ -91,11 +86,7 @@ class FrozenEncoder(PangaeaEncoder):
             weights_dir=weights_dir,
             precision=precision,
         )
-        modules = [len(level.modules) for level in frozen.levels]
-        kind = fusion or ("none" if len(modules) == 1 or max(modules) == 1 else "mean")
-        if kind not in ("none", "mean", "concat"):
-            raise UserError(f"{name}: encoder.fusion is {kind}, which is trained; choose a decoder that holds it")
-        listed = build_fuser(kind, frozen.levels, frozen.views)
+        listed = _listing(name, frozen, fusion)
         super().__init__(
             model_name=f"satdifuser-bench {card.name}",
             input_bands={modality: list(names) for modality, names in handed.items()},
@@ -130,6 +121,22 @@ class FrozenEncoder(PangaeaEncoder):
         """PANGAEA's list of maps, (B, output_dim, H, W) each, of images (B, C, H, W) or (B, C, 1, H, W) by modality."""
         maps: list[Tensor] = self._listed(self.features(x).maps)
         return maps
+
+
+def _refuse(name: str, finetune: bool, download_url: str | None) -> None:
+    if finetune:
+        raise UserError(f"{name}: this project's encoders are frozen; leave finetune=false")
+    if download_url:
+        raise UserError(f"{name}: downloads nothing; leave download_url out, `evaluate.py fetch encoder {name}` does")
+
+
+def _listing(name: str, frozen: Encoder, fusion: str | None) -> Fuser:
+    """What makes PANGAEA's list of an encoder's maps, without training."""
+    modules = [len(level.modules) for level in frozen.levels]
+    kind = fusion or ("none" if len(modules) == 1 or max(modules) == 1 else "mean")
+    if kind not in ("none", "mean", "concat"):
+        raise UserError(f"{name}: encoder.fusion is {kind}, which is trained; choose a decoder that holds it")
+    return build_fuser(kind, frozen.levels, frozen.views)
 
 
 def _standing(name: str, told: Told, choices: Choices) -> str:

@@ -184,43 +184,30 @@ def compose(
     _known("protocol", protocol, choices("protocol"))
     if probe is not None:
         _known("probe", probe, choices("probe"))
-    changes = (*overrides, *point)
-    for override in changes:
+    for override in (*overrides, *point):
         _check_override(override)
         _check_family(override, [name for name, _ in named])
     chosen = datasets.select(dataset_choice)
     options = [f"{key}={literal(value)}" for key, value in settings.items()]
-    fixed = [f"protocol={protocol}", f"executor={executor}", *([f"probe={probe}"] if probe else []), *options]
-
-    def composed(card: EncoderCard, dataset: str, fusion: str) -> dict[str, Any]:
-        return set_all(composing.composed(card, dataset, [f"fusion={fusion}", *fixed], overrides), point)
-
-    first = families.choose(named[0][0], datasets.dataset(chosen[0]), "rgb")
-    base = composed(encoders.card(first), chosen[0], named[0][1])
+    whole = _Whole(
+        card=encoders.card(families.choose(named[0][0], datasets.dataset(chosen[0]), "rgb")),
+        dataset=chosen[0],
+        fusion=named[0][1],
+        fixed=(f"protocol={protocol}", f"executor={executor}", *([f"probe={probe}"] if probe else []), *options),
+        overrides=tuple(overrides),
+        point=tuple(point),
+    )
+    base = whole.composed()
     rules = validate(Protocol, base["protocol"], f"protocol {protocol}")
     plain = {key: value for key, value in base.items() if key not in GROUPS}
     plain |= {key: getattr(rules, key) for key in PROTOCOLS_OWN if plain[key] is None}
     checked = validate(Settings, plain, "options")
+    described = [whole.read("dataset", Dataset, name, datasets.dataset(name)) for name in chosen]
 
-    def read(group: str, cls: type[T], name: str, plain: T, card: EncoderCard | None = None) -> T:
-        # Only an override into a group can make one of its choices another than its file says.
-        if not any(override.lstrip("+~").startswith(f"{group}.") for override in changes):
-            return plain
-        choice = {"dataset": chosen[0], "fusion": named[0][1]} | ({group: name} if card is None else {})
-        return validate(cls, composed(card or encoders.card(first), **choice)[group], f"{group} {name}")
+    def fuser(name: str) -> Fusion:
+        return whole.read("fusion", Fusion, name, load_fusion(name))
 
-    described = [read("dataset", Dataset, name, datasets.dataset(name)) for name in chosen]
-    by_dataset = {one.name: rules.on(one) for one in described}
-    plain_card, known = functools.cache(encoders.card), list[tuple[EncoderCard, EncoderCard]]()
-
-    def card(name: str, dataset: Dataset) -> EncoderCard:
-        # What the protocol sets, the user may override.
-        set_so = by_dataset[dataset.name].card(plain_card(name))
-        if not any(one == set_so for one, _ in known):
-            known.append((set_so, read("encoder", EncoderCard, name, set_so, set_so)))
-        return next(found for one, found in known if one == set_so)
-
-    asked = _rows(named, described, checked.bands, card, lambda name: read("fusion", Fusion, name, load_fusion(name)))
+    asked = _rows(named, described, checked.bands, _cards(whole, rules, described), fuser)
     check_distinct(asked)
     built = [one for row in asked for one in row.cards.values()] if runs == "all" else []
     code.check(built, described if runs != "nothing" else [], allow_code)
@@ -234,6 +221,45 @@ def compose(
         executor=parse_executor(base["executor"]),
         tracker=parse_tracker(base["tracker"]),
     )
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """A composition with the first encoder, dataset and fusion of a grid, any of which can be exchanged for another."""
+
+    card: EncoderCard
+    dataset: str
+    fusion: str
+    fixed: tuple[str, ...]
+    overrides: tuple[str, ...]
+    point: tuple[str, ...]
+
+    def composed(self, **other: Any) -> dict[str, Any]:
+        """As plain data; `other` takes the place of `card`, `dataset` or `fusion`."""
+        one = replace(self, **other)
+        return set_all(
+            composing.composed(one.card, one.dataset, [f"fusion={one.fusion}", *one.fixed], one.overrides), one.point
+        )
+
+    def read(self, group: str, cls: type[T], name: str, plain: T, **other: Any) -> T:
+        """A choice of a group, `plain` as its file says it, with the overrides into the group."""
+        if not any(override.lstrip("+~").startswith(f"{group}.") for override in (*self.overrides, *self.point)):
+            return plain
+        return validate(cls, self.composed(**(other or {group: name}))[group], f"{group} {name}")
+
+
+def _cards(whole: _Whole, rules: Protocol, described: Sequence[Dataset]) -> Callable[[str, Dataset], EncoderCard]:
+    """An encoder's card on a dataset: as its file says, then as the protocol sets it, which the user may override."""
+    by_dataset = {one.name: rules.on(one) for one in described}
+    plain_card, known = functools.cache(encoders.card), list[tuple[EncoderCard, EncoderCard]]()
+
+    def card(name: str, dataset: Dataset) -> EncoderCard:
+        set_so = by_dataset[dataset.name].card(plain_card(name))
+        if not any(one == set_so for one, _ in known):
+            known.append((set_so, whole.read("encoder", EncoderCard, name, set_so, card=set_so)))
+        return next(found for one, found in known if one == set_so)
+
+    return card
 
 
 def _rows(

@@ -8,6 +8,7 @@ import functools
 import math
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
+from typing import TypeVar
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from benchmark.training.prediction import Task, predict_all
 from benchmark.training.stacking import Stack, learners
 from decoders.decoder import Decoder
 
+Learner = TypeVar("Learner", Trainee, Trainee | Stack)
 Build = Callable[..., Decoder]
 """Makes a decoder from its dropout generator; see `Member.build`."""
 
@@ -89,19 +91,17 @@ def train(
             trainee.count_calls(batches_before)
 
     def evaluate(epoch: int) -> None:
-        for trainee in trainees:
-            if trainee.ended is None:
-                trainee.check_loss(epoch)
-        live = [trainee for trainee in trainees if trainee.ended is None]
-        decoders = [trainee.decoder for trainee in live]
-        predictions = predict_all(decoders, task, val_feed, batch_size=evaluation_batch)
+        for trainee in _live(trainees):
+            trainee.check_loss(epoch)
+        live = _live(trainees)
+        predictions = predict_all([one.decoder for one in live], task, val_feed, batch_size=evaluation_batch)
         for trainee, prediction in zip(live, predictions, strict=True):
             trainee.validated(prediction, val_truth, epoch)
 
     if protocol.evaluate_untrained:
         evaluate(-1)
     for epoch in progress(range(epochs), epochs):
-        begun = [trainee for trainee in trainees if trainee.ended is None]
+        begun = _live(trainees)
         if not begun:
             break
         order = data_order(protocol.order_seed, epoch, images, source.variants, fresh)
@@ -143,12 +143,17 @@ def one_pass(
     """
     with closing(feed.batches(order, size)) as batches:
         for step, (maps, truth) in enumerate(batches, start=1):
-            live = [one for one in learning if one.ended is None]
+            live = _live(learning)
             if not live:
                 return
             for one in live:
                 one.learn(maps, truth)
             yield step
+
+
+def _live(learning: Sequence[Learner]) -> list[Learner]:
+    """Those that neither diverged nor stopped early."""
+    return [one for one in learning if one.ended is None]
 
 
 def _check_keys(bank: Sequence[Member]) -> None:
