@@ -50,6 +50,16 @@ def no_waiting_for_disks() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def global_generator_left_alone() -> Iterator[None]:
+    """Drawing weights leaves the caller's random state as it was."""
+    import torch
+
+    state = torch.get_rng_state()
+    yield
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 @pytest.fixture(scope="session")
 def geobench_real(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A GEO-Bench root with real files of four datasets (tests/data/README.md); not to be changed."""

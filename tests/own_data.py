@@ -12,6 +12,7 @@ from PIL import Image
 
 from benchmark.data import datasets, ingest
 from benchmark.data.ingest import OpenDataset
+from encoders.errors import UserError
 
 PAGE = Path(__file__).parent.parent / "docs" / "add-your-dataset.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
@@ -89,3 +90,10 @@ def write(folder: Path, sizes: tuple[int, int, int] = (6, 4, 4), suffix: str = "
 def opened(path: Path, partition: str = "default") -> OpenDataset:
     """The dataset of a YAML file, ingested beside it."""
     return ingest.open_dataset(datasets.dataset(str(path)), None, path.parent / "ingest", partition)
+
+
+def refused(path: Path) -> str:
+    """Why it is not taken, in one sentence."""
+    with pytest.raises(UserError) as caught:
+        opened(path)
+    return str(caught.value)

@@ -1,28 +1,22 @@
-"""What can be wrong with a dataset of one's own, each in one sentence that names file or field and the remedy."""
+"""One's own dataset: mistakes in its file, its paths and its tables are one sentence that names what is wrong."""
 
-import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from benchmark.data import datasets
-from benchmark.data.own import patterns, rasters, shares
+from benchmark.data.own import patterns
 from encoders.errors import UserError
 from tests import own_data
-from tests.own_data import PLAIN, RGB, colours, described, opened, picture, tiff, write
+from tests.own_data import PLAIN, RGB, colours, described, opened, picture, refused, write
 
 FOLDERS = {"images": "{split}/{label}/{name}.png"}
 TABLE = {"images": "*/*/{name}.png", "table": "t.csv"}
 MASKS = {"images": "{split}/{label}/{name}.png", "masks": "masks/{name}.png"}
 TORCHGEO = {"reader": "torchgeo:EuroSAT100"}
-
-
-# --- the YAML file
 
 
 @pytest.mark.parametrize(
@@ -112,15 +106,6 @@ def test_a_file_that_is_no_description_is_one_sentence(text: str, tmp_path: Path
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(UserError, match=r"x.yaml: (holds no keys with values|cannot be read as YAML)"):
         datasets.dataset(str(tmp_path / "x.yaml"))
-
-
-# --- paths and tables
-
-
-def refused(path: Path) -> str:
-    with pytest.raises(UserError) as caught:
-        opened(path)
-    return str(caught.value)
 
 
 def test_nothing_that_fits_says_what_is_there(tmp_path: Path) -> None:
@@ -219,192 +204,6 @@ def test_words_mean_the_same_wherever_they_stand_in_a_path(tmp_path: Path) -> No
     (tmp_path / "loop").symlink_to(tmp_path)
     loops = list(patterns.find(tmp_path, patterns.parse("{group}/*/{name}.png", "key"), []))
     assert [path.name for path, _ in loops] == ["x_b_3.png", "x_a_1.png", "x_b_1.png", "x_b_2.png"]
-
-
-# --- images
-
-
-def png(width: int, height: int, depth: int, colour: int) -> bytes:
-    """A PNG whose header says what it likes, and whose pixels are few."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(9999))) + chunk(b"IEND", b"")
-    )
-
-
-def test_a_decompression_bomb_is_refused_by_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def decode(*_: object) -> None:
-        raise AssertionError("a pixel was decoded")
-
-    monkeypatch.setattr(Image.Image, "tobytes", decode)
-    path = tmp_path / "bomb.png"
-    for side in (9, 16_000, 60_000, 2**31 - 1):
-        path.write_bytes(png(side, side, 8, 2))
-        with pytest.raises(UserError, match=r"bomb.png: (has \d+ x \d+ pixels|damaged \(Image size .* exceeds limit)"):
-            rasters.read_image(path, (8, 8), 3, [0], None)
-
-
-@pytest.mark.parametrize(
-    ("depth", "colour", "channels", "message"),
-    [(16, 2, 3, "16 bits in several channels would be cut to 8"), (2, 0, 1, "a grey PNG of 2 bits"), (4, 0, 1, "of 4 bits")],
-)  # fmt: skip
-def test_a_png_that_would_be_read_as_other_numbers_is_refused(
-    depth: int, colour: int, channels: int, message: str, tmp_path: Path
-) -> None:
-    path = tmp_path / "x.png"
-    path.write_bytes(png(8, 8, depth, colour))
-    with pytest.raises(UserError, match=message):
-        rasters.read_image(path, (8, 8), channels, [0], None)
-
-
-def test_grey_sixteen_bits_are_kept_and_palettes_are_for_masks(tmp_path: Path) -> None:
-    deep = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
-    found = rasters.read_image(picture(tmp_path / "deep.png", deep), (8, 8), 1, [0], None)
-    np.testing.assert_array_equal(found[0], deep, strict=True)
-
-    coloured = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) % 3, "P")
-    coloured.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
-    coloured.save(tmp_path / "palette.png")
-    assert rasters.read_mask(tmp_path / "palette.png", (8, 8)).max() == 2
-    with pytest.raises(UserError, match="its colours are P, which are no channels"):
-        rasters.read_image(tmp_path / "palette.png", (8, 8), 1, [0], None)
-
-
-@pytest.mark.parametrize(
-    ("name", "make", "message"),
-    [
-        ("m.jpg", lambda path: picture(path, colours(0)), "JPEG changes class numbers"),
-        ("m.png", lambda path: picture(path, colours(0)), "has 3 channels, a mask has one"),
-        ("m.tif", lambda path: picture(path, np.ones((8, 8), np.float32)), "holds float32, a mask holds whole numbers"),
-        ("m.tif", lambda path: path.write_bytes(b"II*\x00" + bytes(40)), "m.tif: damaged"),
-        ("m.tif", lambda path: path.write_text("<VRTDataset rasterXSize='8' rasterYSize='8'/>"), "m.tif: damaged"),
-        ("m.png", lambda path: Image.fromarray(colours(0)).save(path, "JPEG"), "m.png: damaged"),
-        ("m.bmp", lambda path: picture(path, colours(0)), "m.bmp: is neither .tif"),
-        ("m.png", lambda path: None, "m.png: no such file; restore it"),
-    ],
-)  # fmt: skip
-def test_masks_that_are_none_are_refused(name: str, make: Callable[[Path], Any], message: str, tmp_path: Path) -> None:
-    make(tmp_path / name)
-    with pytest.raises(UserError, match=message):
-        rasters.read_mask(tmp_path / name, (8, 8))
-
-
-def test_a_geotiff_is_read_alone(tmp_path: Path) -> None:
-    path = tiff(tmp_path / "x.tif", np.full((8, 8, 1), 7, np.uint8))
-    (tmp_path / "x.tif.aux.xml").write_text(
-        '<PAMDataset><PAMRasterBand band="1"><NoDataValue>7</NoDataValue></PAMRasterBand></PAMDataset>'
-    )
-    assert rasters.read_image(path, (8, 8), 1, [0], None).max() == 7
-    with pytest.raises(UserError, match="holds complex64, not plain numbers"):
-        rasters.read_image(tiff(tmp_path / "c.tif", np.ones((8, 8, 1), np.complex64)), (8, 8), 1, [0], None)
-    with pytest.raises(UserError, match=r"holds uint8, which 'files.pixels_without_data: -1' doesn't fit"):
-        rasters.read_image(tiff(tmp_path / "n.tif", np.ones((8, 8, 1), np.uint8), nodata=1), (8, 8), 1, [0], -1)
-
-
-def test_without_rasterio_a_geotiff_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "rasterio", None)
-    with pytest.raises(UserError, match=r"needs rasterio; install the extra `geotiff`"):
-        rasters.read_image(tmp_path / "x.tif", (8, 8), 1, [0], None)
-
-
-def test_values_in_masks_that_are_no_class_and_masks_that_are_missing_are_named(tmp_path: Path) -> None:
-    files = {"images": "{split}/{name}.png", "masks": "masks/{name}.png"}
-    for number, split in enumerate(("train", "val", "test")):
-        picture(tmp_path / split / f"x{number}.png", colours(number))
-        picture(tmp_path / "masks" / f"x{number}.png", np.full((8, 8), number, np.uint8))
-    plain = {**PLAIN, "task": "segmentation", "files": files}
-    assert "x2.png: label holds 2, outside 0..1 of mine" in refused(described(tmp_path, plain))
-    assert "x0.png: holds 0, which is no class; 'files.mask_values' and 'no_data' are 1, 2, 9" in refused(
-        described(tmp_path, plain, no_data=9, files={**files, "mask_values": [1, 2]}, name="other")
-    )
-    (tmp_path / "masks/x1.png").unlink()
-    assert "masks/x1.png: the mask is missing" in refused(described(tmp_path, plain))
-
-
-def test_values_that_are_not_what_the_unit_says_name_the_file_to_correct(tmp_path: Path) -> None:
-    write(tmp_path)
-    bands = [{"band": band, "unit": "dn"} for band in ("red", "green", "blue")]
-    message = refused(described(tmp_path, bands=bands, files=FOLDERS))
-    assert "mine.yaml describes; correct that file" in message
-
-
-# --- splits that are drawn
-
-
-def names(count: int) -> list[str]:
-    return [f"n{number:04}" for number in range(count)]
-
-
-THREE = {"train": 0.6, "valid": 0.2, "test": 0.2}
-
-
-def test_drawn_splits_have_equal_shares_of_every_class_and_are_the_same_everywhere() -> None:
-    labels = np.repeat([0, 1, 2, 3], [50, 30, 15, 5])
-    hot = np.arange(4) == labels[:, None]
-    drawn = shares.draw(names(100), names(100), hot, THREE, "seed")
-    table = np.array(
-        [
-            [sum(drawn[n] == split and one == k for n, one in zip(names(100), labels, strict=True)) for k in range(4)]
-            for split in THREE
-        ]
-    )
-    np.testing.assert_array_equal(table, [[30, 18, 9, 3], [10, 6, 3, 1], [10, 6, 3, 1]])
-    assert drawn == shares.draw(names(100), names(100), hot, THREE, "seed")
-    order = np.random.default_rng(0).permutation(100)
-    shuffled = shares.draw([names(100)[i] for i in order], [names(100)[i] for i in order], hot[order], THREE, "seed")
-    assert shuffled == drawn
-    assert shares.draw(names(100), names(100), hot, THREE, "another") != drawn
-
-
-def test_drawn_splits_keep_groups_together_and_classes_apart() -> None:
-    rng = np.random.default_rng(0)
-    groups = [f"g{number // 5}" for number in range(200)]
-    labels = rng.integers(0, 3, 40)[np.arange(200) // 5]
-    drawn = shares.draw(names(200), groups, np.arange(3) == labels[:, None], THREE, "seed")
-    by_group: dict[str, set[str]] = {}
-    for name, group in zip(names(200), groups, strict=True):
-        by_group.setdefault(group, set()).add(drawn[name])
-    assert all(len(where) == 1 for where in by_group.values())
-    sizes = [sum(where == split for where in drawn.values()) for split in THREE]
-    assert sizes == pytest.approx([120, 40, 40], abs=10)
-    for split in THREE:
-        assert {int(one) for n, one in zip(names(200), labels, strict=True) if drawn[n] == split} == {0, 1, 2}
-
-
-def test_a_class_of_three_images_is_in_every_split_and_one_of_none_is_no_class() -> None:
-    hot = np.zeros((23, 3), bool)
-    hot[:20, 0] = hot[20:, 1] = True
-    drawn = shares.draw(names(23), names(23), hot, THREE, "seed")
-    assert {drawn[name] for name in names(23)[20:]} == set(THREE)
-    unlabelled = shares.draw(names(23), names(23), np.zeros((23, 3), bool), THREE, "seed")
-    assert [list(unlabelled.values()).count(split) for split in THREE] == [14, 5, 4]
-
-
-def test_valid_alone_is_drawn_from_train_and_test_is_left_alone(tmp_path: Path) -> None:
-    write(tmp_path, (20, 0, 6))
-    path = described(tmp_path, files={**FOLDERS, "splits": {"valid": 0.25}})
-    found = opened(path).splits
-    assert [len(found[split].samples) for split in THREE] == [15, 5, 6]
-    assert set(found["test"].samples) == {f"s{number}" for number in range(20, 26)}
-    assert np.bincount(found["valid"].labels).min() == 2
-    again = opened(described(tmp_path, files={**FOLDERS, "splits": {"valid": 0.25}, "draw": 1})).splits
-    assert again["valid"].samples != found["valid"].samples
-
-
-def test_shares_that_are_not_needed_or_too_small_are_told(tmp_path: Path) -> None:
-    write(tmp_path)
-    assert "the files name all three splits" in refused(
-        described(tmp_path, files={**FOLDERS, "splits": {"valid": 0.2}})
-    )
-    one_flight = {
-        "groups": {"by": "name", "pattern": "^(s)"},
-        "files": {"images": "*/{label}/{name}.png", "splits": THREE},
-    }
-    assert "14 samples in 1 groups are too few: none is left for valid" in refused(described(tmp_path, **one_flight))
 
 
 def test_the_page_says_every_key_there_is() -> None:

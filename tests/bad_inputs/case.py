@@ -32,6 +32,14 @@ REMEDIES = (
 """Words that tell what to do; an error without any of them leaves its reader alone."""
 
 
+def floor(root: str) -> tuple[str, ...]:
+    """The command of the quickest run there is, on the m-eurosat of a root."""
+    return (
+        *("--encoder", "imagestats", "--dataset", "m-eurosat", "--data-root", root),
+        *("--output", "{output}", "--probe", "knn"),
+    )
+
+
 @dataclass(frozen=True)
 class Place:
     """The folders of one case, all below one; each is compared before and after.

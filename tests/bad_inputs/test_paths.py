@@ -7,22 +7,11 @@ from pathlib import Path
 import pytest
 
 import evaluate
-from tests.bad_inputs.case import Case, Ended, Place, Spoil, snapshot
+from tests.bad_inputs.case import Case, Ended, Place, Spoil, floor, snapshot
 
 DATASET = "m-eurosat"
 FOLDERS = ("--data-root", "--ingest-dir", "--features-dir", "--weights", "--output")
-RUN = (
-    "--encoder",
-    "imagestats",
-    "--dataset",
-    DATASET,
-    "--data-root",
-    "{root}",
-    "--output",
-    "{output}",
-    "--probe",
-    "knn",
-)
+RUN = floor("{root}")
 CROMA = ("--encoder", "croma_base_optical", "--bands", "authors", *RUN[2:8])
 LONG = "x" * 300
 
