@@ -23,6 +23,8 @@ from tests.hostile_pickles import HOSTILE
 
 FILES = ("m/res{size}/config.json", "m/{part}/w.safetensors | m/{part}/w.bin", "m/extra.json ?")
 
+pytestmark = pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+
 
 def card(**weights: Any) -> EncoderCard:
     source = Weights(files=FILES, source="Zenodo 1", **weights)

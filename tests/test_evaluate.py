@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +11,8 @@ import pytest
 
 import evaluate
 from benchmark.record_store import RecordStore
-from tests.commands import DEMO, SHORT, no_network, run
+from tests.commands import DEMO, SHORT, no_network, process, refused, run
 from tests.latex import compiled
-
-ROOT = Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -28,26 +24,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(socket.socket, "connect", no_network)
         assert evaluate.main([*DEMO, "--output", str(home / "results"), "--device", "cpu"]) == 0
     return home
-
-
-def refused(home: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """Run a command that must fail as a user's mistake; its one line of error."""
-    assert run(home, *arguments) == 2
-    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
-    assert len(errors) == 1
-    return errors[0]
-
-
-def process(home: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "SATDIFUSER_BENCH_HOME": str(home)}
-    return subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 MODULES_AFTER = "import sys, evaluate; code = evaluate.main(sys.argv[1:]); print('torch' in sys.modules, code)"

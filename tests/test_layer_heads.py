@@ -68,11 +68,11 @@ def test_an_auxiliary_head_answers_in_training_alone_and_never_changes_the_answe
     assert both.auxiliary_logits() == []  # type: ignore[operator]
 
 
-@pytest.mark.parametrize(("candidate", "width"), zip(CANDIDATES, (5, 6, 24), strict=True))
+@pytest.mark.parametrize(("candidate", "width"), list(zip(CANDIDATES, (5, 6, 24), strict=True)))
 def test_batch_norm_and_linear_read_the_pooling_they_are_named_for(candidate: str, width: int) -> None:
     decoder = BatchNormLinear(VIT, ("image",), 5, candidate, 3)
     norm, linear = decoder.head[0], decoder.head[1]  # type: ignore[index]
-    assert (linear.in_features, float(linear.bias.abs().max())) == (width, 0.0)
+    assert (linear.in_features, float(linear.bias.detach().abs().max())) == (width, 0.0)
     means = tuple(one.mean((3, 4), keepdim=True) for one in maps(VIT, batch=8))
     embedding = torch.randn(8, 5)
     read = embedding if candidate == "embedding" else means[0].flatten(1)[:, 24 - width :]

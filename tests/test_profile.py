@@ -12,7 +12,7 @@ from benchmark.profiling import official
 from benchmark.profiling.costs import Costs, Work
 from benchmark.profiling.timing import Timed, Times, in_turns
 from encoders.satdifuser import SatDiFuser
-from tests.test_evaluate import process, refused, run
+from tests.commands import process, refused, run
 
 SET = "real-chesapeake-patches"
 SMALL = ("--images", "4", "--rounds", "1", "--protocol", "smoke", "--device", "cpu", "batch_size=4")

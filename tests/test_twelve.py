@@ -12,7 +12,7 @@ import pytest
 import evaluate
 from benchmark.record_store import RecordStore
 from benchmark.records import Record
-from tests.test_evaluate import run
+from tests.commands import run
 
 if "SATDIFUSER_BENCH_LONG" not in os.environ:
     pytest.skip("takes half an hour; set SATDIFUSER_BENCH_LONG=1", allow_module_level=True)
