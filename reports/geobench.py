@@ -5,17 +5,19 @@ normaliser, bootstraps and plots apply. GEO-Bench's segmentation baselines, seed
 another protocol's (fine-tuned, 224 pixels) and rank with nothing here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import csv
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from benchmark.data import datasets
 from benchmark.data.datasets import Dataset
 from benchmark.records import Record
 from reports.table import Row, Table
 from reports.tables import has_random_weights
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BASELINES = Path(__file__).parent / "published" / "geobench_v1" / "segmentation_seeds.csv"
 COLUMNS = (
@@ -27,21 +29,22 @@ COLUMNS = (
     "train metric", "train FBeta", "dataset", "exp dir", "csv log dir", "model", "date str", "date",
 )  # fmt: skip
 """Of `baseline_segmentation_results.csv` (ServiceNow/geo-bench at 4777011), in its order."""
+KINDS = {"seed": int, "val metric": float, "test metric": float, "test FBeta": float}
 OURS = ("source", "metric", "protocol", "protocol hash", "probe", "bands", "band names", "ranked", "key")
 """What GEO-Bench's tools pass over and a reader needs: whose run it is, and of which rules."""
 METRICS = ("accuracy", "f1_micro", "miou_absent_excluded")
 """Ours that GEO-Bench's `test metric` is: micro accuracy, micro F1 at 0.5 of multi-label sets, macro Jaccard index."""
 
 
-def frame(records: Iterable[Record], tables: Sequence[Table]) -> pd.DataFrame:
+def rows(records: Iterable[Record], tables: Sequence[Table]) -> list[dict[str, Any]]:
     """A row a record and row of a table it stands in, then GEO-Bench's own runs on those datasets.
 
     `model` is a row's title with its fuser and what sets its table apart, so that no two rows are taken for one model.
-    Columns that mean nothing of a frozen encoder are empty. Empty frame where no record is of GEO-Bench's twelve.
+    Columns that mean nothing of a frozen encoder are empty. No rows where no record is of GEO-Bench's twelve.
     """
     by_key = {record.key: record for record in records}
     twelve = {name: datasets.dataset(name) for name in datasets.select("all")}
-    rows = [
+    ours = [
         _row(by_key[key], twelve[by_key[key].run.dataset], f"{_title(row)} ({settings})")
         for table, settings in zip(tables, _settings(tables), strict=True)
         for row in table.rows
@@ -49,19 +52,27 @@ def frame(records: Iterable[Record], tables: Sequence[Table]) -> pd.DataFrame:
         for key in cell.keys
         if by_key[key].run.dataset in twelve
     ]
-    ours = pd.DataFrame(rows, columns=[*COLUMNS, *OURS])
-    if not rows:
-        return ours
-    ours = ours.sort_values(["model", "dataset", "partition name", "seed", "key"], ignore_index=True)
-    theirs = baselines(ours["dataset"].unique())
-    return pd.concat([ours.astype(object), theirs.astype(object)], ignore_index=True) if len(theirs) else ours
+    ours.sort(key=lambda row: [row[name] for name in ("model", "dataset", "partition name", "seed", "key")])
+    plain = dict.fromkeys((*COLUMNS, *OURS))
+    return [plain | row for row in [*ours, *baselines({row["dataset"] for row in ours})]]
 
 
-def baselines(wanted: Iterable[str]) -> pd.DataFrame:
-    """GEO-Bench's own segmentation runs on some datasets, every partition and seed, in the same columns."""
-    found = pd.read_csv(BASELINES)
-    found = found[found["dataset"].isin(list(wanted))]
-    return found.assign(source="GEO-Bench baseline", ranked=False).reindex(columns=[*COLUMNS, *OURS])
+def baselines(wanted: Container[str]) -> list[dict[str, Any]]:
+    """GEO-Bench's own segmentation runs on some datasets, every partition and seed, as they are published."""
+    with BASELINES.open(newline="") as file:
+        found = [row for row in csv.DictReader(file) if row["dataset"] in wanted]
+    return [
+        {name: KINDS.get(name, str)(value) for name, value in row.items()}
+        | {"source": "GEO-Bench baseline", "ranked": False}
+        for row in found
+    ]
+
+
+def frame(records: Iterable[Record], tables: Sequence[Table]) -> "pd.DataFrame":
+    """`rows`, as `geobench.plot_tools` takes them from Python."""
+    import pandas as pd  # a second, which no report needs
+
+    return pd.DataFrame(rows(records, tables), columns=[*COLUMNS, *OURS])
 
 
 def _title(row: Row) -> str:

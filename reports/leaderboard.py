@@ -57,9 +57,6 @@ def write(records: Iterable[Record], folder: Path, made: Sequence[Table] | None 
         "leaderboard.md": markdown.document(printed),
         "leaderboard.tex": latex.document(printed),
     }
-    theirs = geobench.frame(given, found)
-    if len(theirs):
-        names = list(map(str, theirs.columns))
-        plain = theirs.astype(object).where(theirs.notna(), "").to_numpy()
-        contents["geobench_results.csv"] = spreadsheets.text_of([dict(zip(names, row, strict=True)) for row in plain])
+    if theirs := geobench.rows(given, found):
+        contents["geobench_results.csv"] = spreadsheets.text_of(theirs)
     return [write_atomically(folder / name, text.encode()) for name, text in contents.items()]

@@ -1,7 +1,5 @@
 """Records of several results folders as one: copies of a record agree, or the error names both."""
 
-import contextlib
-import gc
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from benchmark.protocol import hash_of
 from benchmark.record_store import RecordStore
 from benchmark.records import Record
 from encoders.errors import UserError
+from reports.collector import without_collector
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def merge(folders: Sequence[Path]) -> Merged:
     records: dict[str, Record] = {}
     origins: dict[str, Path] = {}
     absences = []
-    with _without_collector():
+    with without_collector():
         for folder in {os.path.realpath(folder): folder for folder in folders}.values():
             store = RecordStore(folder)
             for record in map(store.read_light, store.keys()):
@@ -65,18 +64,6 @@ def merge(folders: Sequence[Path]) -> Merged:
                     records[key] = before.also(record.rows, record.variant, record.experiments)
             absences += list(_absences(folder))
     return Merged([records[key] for key in sorted(records)], origins, absences)
-
-
-@contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
-    """What is read is kept and holds no cycles: Python's collector would walk through all of it again and again."""
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if before:
-            gc.enable()
 
 
 def _check_agreement(record: Record, folder: Path, before: Record, other: Path) -> None:

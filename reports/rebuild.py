@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmark.record_store import RecordStore
 from reports import experiments, leaderboard, page
+from reports.collector import without_collector
 from reports.figures.painters import WORTH_A_PROCESS, Painters
 from reports.merging import Merged, merge
 from reports.table import Table
@@ -30,7 +31,7 @@ def rebuild(folders: Sequence[Path], output: Path, draws: bool) -> Rebuilt:
         UserError: no records, a damaged one, or one run with two results.
     """
     # Of two sweeps into one folder, the one that ends last must not write what it read before the other's last record.
-    with RecordStore(output).alone():
+    with RecordStore(output).alone(), without_collector():
         if not draws:
             return _tables_and_page(merge(folders), output)
         held = sum(len(RecordStore(folder).keys()) for folder in folders)

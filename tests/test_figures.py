@@ -6,6 +6,7 @@ import re
 import shutil
 import time
 from dataclasses import replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from benchmark.records import Record
 from benchmark.scoring import npz
 from encoders.errors import UserError
 from reports import figures
-from reports.figures import charts, classes, examples, fusers, style
+from reports.figures import charts, classes, examples, fusers, painters, style
 from reports.figures.catalogue import unique
 from reports.figures.details import Details
 from reports.figures.fonts import FAMILY, figure_font
@@ -223,32 +224,57 @@ def test_two_figures_never_share_a_name() -> None:
     assert all(one != other for one, other in itertools.combinations(names, 2))
 
 
-def test_two_processes_draw_what_one_does_and_one_that_dies_is_not_missed(
+def test_several_processes_draw_what_one_does_and_those_that_die_are_not_missed(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(children, "cores", lambda: 2)
+    monkeypatch.setattr(children, "cores", lambda: 3)
     written = []
     merged = merge([folder])
     found = [table for table in tables(merged.records) if table.settings["task"] == "segmentation"]
     for dies in (False, True):
         output = tmp_path / str(dies)
-        with Painters(helped=True) as painters:
+        with Painters(helped=True) as drawing:
             if dies:
-                painters._process.kill()
-                painters._process.join()
-            painters.begin(merged.folders, found, [], output)
+                for process, _ in drawing._helpers:
+                    process.kill()
+                    process.join()
+            drawing.begin(merged.folders, found, [], output)
             if not dies:  # it draws the first ones while this process has other things to do
                 deadline = time.monotonic() + 60
-                while painters._counter.value < 2 and time.monotonic() < deadline:
+                while drawing._counter.value < 2 and time.monotonic() < deadline:
                     time.sleep(0.01)
-                assert painters._counter.value >= 2
-            listed = painters.finish()
+                assert drawing._counter.value >= 2
+            listed = drawing.finish()
         written.append({path.name: path.read_bytes() for path in (output / "figures").iterdir()})
         index = written[-1]["index.md"].decode()
         assert [one.name for one in listed] == re.findall(r"^- `([^`]+)`", index, re.MULTILINE)
         assert {one.name.split("-")[0] for one in listed if one.picture} == {"examples", "weights"}
     assert written[0] == written[1]
     assert len(written[0]) == 1 + 2 * len(listed) > 10
+
+
+def count_for_ever(pipe: Connection, counter: Any) -> None:
+    """Another process, until it is killed."""
+    counter.get_lock().acquire()
+    pipe.send("begun")
+    time.sleep(60)
+
+
+def test_a_process_that_was_killed_while_it_counted_leaves_its_share_to_this_one(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(children, "cores", lambda: 2)
+    monkeypatch.setattr(painters, "SECONDS_TO_COUNT", 0.1)
+    merged = merge([folder])
+    with Painters(helped=True) as both:
+        counting, told = children.start(count_for_ever, both._counter)
+        told.recv()
+        for process in (counting, both._helpers[0][0]):
+            process.kill()
+            process.join()
+        both.begin(merged.folders, list(tables(merged.records)), [], tmp_path)
+        listed = both.finish()
+    assert len(listed) > 5
 
 
 def test_what_is_damaged_is_told_whoever_meets_it(
@@ -259,8 +285,8 @@ def test_what_is_damaged_is_told_whoever_meets_it(
     merged = merge([damaged])
     for path in (damaged / "predictions").glob("*.npz"):
         path.write_bytes(b"cut")
-    with Painters(helped=True) as painters:
-        painters.begin(merged.folders, [tables(merged.records)[-1]], [], tmp_path)
+    with Painters(helped=True) as drawing:
+        drawing.begin(merged.folders, [tables(merged.records)[-1]], [], tmp_path)
         with pytest.raises(UserError, match=r"see `evaluate\.py verify`"):
-            painters.finish()
-    assert painters._process.exitcode is not None
+            drawing.finish()
+    assert all(process.exitcode is not None for process, _ in drawing._helpers)

@@ -1,7 +1,7 @@
-"""Who draws figures: this process, and where that is worth it a second one, which starts before anything is read.
+"""Who draws figures: this process, and where that is worth it others, which start before anything is read.
 
-Half of a report's time is drawing. The second process imports what it needs while this one merges records, draws while
-this one writes tables, and both draw until all is done. Which of them drew a figure makes no difference to it.
+Half of a report's time is drawing. The others import what they need while this one merges records, draw while this one
+writes tables, and all draw until all is done. Which of them drew a figure makes no difference to it.
 """
 
 import contextlib
@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,6 +20,7 @@ import numpy as np
 
 from benchmark import children
 from benchmark.atomic import write_atomically
+from reports.collector import collector_of_new, without_collector
 from reports.experiments import Shown
 from reports.figures import style
 from reports.figures.catalogue import Task, tasks
@@ -27,7 +30,11 @@ from reports.table import Row, Table
 FOLDER = "figures"
 INDEX = "index.md"
 WORTH_A_PROCESS = 200
-"""Records from which a second process, which takes a second to start, saves time."""
+"""Records from which another process, which takes a second to start, saves time."""
+MOST_HELPERS = 3
+"""With more, reading records and writing tables is what a report waits for."""
+SECONDS_TO_COUNT = 5.0
+"""Longer is held only by a process that was killed while it counted."""
 SECONDS_TO_END = 1.0
 PAGE_PIXELS = 1100
 """Width of a picture on the page: text of 5.5 points in a figure of 7 inches is still read."""
@@ -64,40 +71,43 @@ class Painters:
     """Context manager: `begin` when tables are known, `finish` when there is nothing else to do.
 
     Args:
-        helped: whether a second process draws too.
+        helped: whether other processes draw too, where there are cores for them.
     """
 
     def __init__(self, helped: bool) -> None:
-        self._helped = helped and children.cores() > 1
-        self._counter: Any = get_context("spawn").Value("l", 0) if self._helped else None
+        self._number = min(children.cores() - 1, MOST_HELPERS) if helped else 0
+        self._counter: Any = get_context("spawn").Value("l", 0) if self._number else None
+        self._helpers: list[tuple[SpawnProcess, Connection]] = []
         self._next = 0
         self._job: _Job | None = None
 
     def __enter__(self) -> "Painters":
-        if self._helped:
-            self._process, self._pipe = children.start(_help, self._counter)
+        self._helpers = [children.start(_help, self._counter) for _ in range(self._number)]
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._helped:
-            self._counter.value = NO_MORE
-            self._pipe.close()
-            self._process.join(SECONDS_TO_END)
-            if self._process.is_alive():
-                self._process.kill()
-                self._process.join()
+        if self._helpers:
+            self._counter.get_obj().value = NO_MORE
+        for process, pipe in self._helpers:
+            pipe.close()
+            process.join(SECONDS_TO_END)
+            if process.is_alive():
+                process.kill()
+                process.join()
 
     def begin(
         self, folders: Mapping[str, Path], tables: Sequence[Table], experiments: Sequence[Shown], output: Path
     ) -> None:
         """Say what is to be drawn: of these records, tables and experiments, into `<output>/figures/`."""
         self._job = _Job(folders, tables, experiments, output)
-        if self._helped:
+        if self._helpers:
             asked = [replace(one, by_column={k: _light(v) for k, v in one.by_column.items()}) for one in experiments]
-            with contextlib.suppress(OSError):  # it died: then this process draws all
-                self._pipe.send(replace(self._job, tables=_light(tables), experiments=asked))
+            job = ForkingPickler.dumps(replace(self._job, tables=_light(tables), experiments=asked))
+        for _, pipe in self._helpers:
+            with contextlib.suppress(OSError):  # it died: then the others draw all
+                pipe.send_bytes(job)
 
     def finish(self) -> list[Drawn]:
         """Draw what is left to be drawn, and the index of all; in the order of the tasks.
@@ -107,7 +117,9 @@ class Painters:
         """
         assert self._job is not None
         every, output = _tasks(self._job), self._job.output
-        done = _draw(every, output, self._take) | self._received()
+        done = _draw(every, output, self._take)
+        for _, pipe in self._helpers:
+            done |= _received(pipe)
         left = [number for number in range(len(every)) if number not in done]
         done |= _draw(every, output, iter([*left, len(every)]).__next__) if left else {}
         drawn = [one for number in sorted(done) for one in done[number]]
@@ -116,33 +128,33 @@ class Painters:
         return drawn
 
     def _take(self) -> int:
-        if self._helped:
+        if self._helpers:
             return _take(self._counter)
         self._next += 1
         return self._next - 1
 
-    def _received(self) -> dict[int, list[Drawn]]:
-        """What the helper drew; nothing where it died."""
-        if not self._helped:
-            return {}
-        try:
-            found = self._pipe.recv()
-        except (EOFError, OSError):
-            return {}
-        if isinstance(found, Exception):
-            raise found
-        received: dict[int, list[Drawn]] = found
-        return received
+
+def _received(pipe: Connection) -> dict[int, list[Drawn]]:
+    """What a helper drew; nothing where it died."""
+    try:
+        found = pipe.recv()
+    except (EOFError, OSError):
+        return {}
+    if isinstance(found, Exception):
+        raise found
+    received: dict[int, list[Drawn]] = found
+    return received
 
 
 def _help(pipe: Connection, counter: Any) -> None:
-    """The second process."""
+    """Another process."""
     import matplotlib.backends.backend_agg
     import matplotlib.backends.backend_pdf
     import matplotlib.figure  # noqa: F401
 
     with contextlib.suppress(EOFError, OSError):
-        job = pipe.recv()
+        with without_collector():
+            job = pipe.recv()
         try:
             found: object = _draw(_tasks(job), job.output, lambda: _take(counter))
         except Exception as error:  # told by the first one
@@ -151,9 +163,14 @@ def _help(pipe: Connection, counter: Any) -> None:
 
 
 def _take(counter: Any) -> int:
-    with counter.get_lock():
-        counter.value += 1
-        return int(counter.value) - 1
+    """The number of the next task; where nobody can count any more, of one that there is not."""
+    if not counter.get_lock().acquire(timeout=SECONDS_TO_COUNT):
+        return NO_MORE
+    try:
+        counter.get_obj().value += 1
+        return int(counter.get_obj().value) - 1
+    finally:
+        counter.get_lock().release()
 
 
 def _tasks(job: _Job) -> list[Task]:
@@ -165,7 +182,7 @@ def _draw(every: Sequence[Task], output: Path, take: Callable[[], int]) -> dict[
     import matplotlib as mpl
 
     done: dict[int, list[Drawn]] = {}
-    with figure_font() as family, mpl.rc_context(style.RC | {"font.family": family}):
+    with collector_of_new(), figure_font() as family, mpl.rc_context(style.RC | {"font.family": family}):
         while (number := take()) < len(every):
             done[number] = list(_saved(number, every[number], output / FOLDER))
     return done
