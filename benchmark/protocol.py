@@ -15,7 +15,7 @@ from benchmark.data.datasets import BandNames, Dataset
 from benchmark.data.value_rules import InputScaling
 from benchmark.protocol_checks import check, check_by
 from benchmark.protocol_parts import Augment, Chance, LogGrid
-from benchmark.scoring.counts import Headline
+from benchmark.scoring.counts import Headline, MultiLabel, SingleLabel
 from encoders.bounds import Count, Few, FewFrom0, Free, Level, NotNegative, Pixels, Positive, Seed, Share, Whole, Width
 from encoders.errors import strict, validate
 from encoders.spec import EncoderCard
@@ -118,8 +118,8 @@ class Protocol:
     segmentation_size: Literal["256_or_512", "pretraining", "native"] | Pixels
     label_size: Literal["native", "input"] | Pixels
     missing_bands_ranked: MostFilled
-    single_label_metric: Literal["accuracy", "f1_macro", "f1_of_macro_means"]
-    multi_label_metric: Literal["f1_micro", "map_micro"]
+    single_label_metric: SingleLabel
+    multi_label_metric: MultiLabel
     multi_label_threshold: float
     segmentation_metric: Literal["miou_truth", "miou_absent_zero", "miou_absent_excluded", "miou_per_image"]
     no_data: Literal["class", "ignored"]
@@ -179,7 +179,7 @@ class Protocol:
     evaluate_untrained: bool = False
     calls_before_training: Literal["none", "validation_and_test"] = "none"
     first_seed: Seed = 0
-    reported: tuple[str, ...] = ()
+    reported: tuple[Headline, ...] = ()
     by: dict[str, Free] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -42,6 +42,7 @@ class Encoder(nn.Module, ABC):
         views: how often it looks at the image (saved timesteps of a diffusion model), shared by all levels.
         embedding_dim: width D of the embedding.
         convolutional: whether convolutions are most of it, which a GPU does faster with channels last in memory.
+        by_band: whether it describes each input band by itself, so that its widths are so many a band.
     """
 
     card: EncoderCard
@@ -51,6 +52,7 @@ class Encoder(nn.Module, ABC):
     views: tuple[str, ...] = ("image",)
     embedding_dim: int
     convolutional: bool = False
+    by_band: bool = False
 
     if TYPE_CHECKING:
 

@@ -64,6 +64,7 @@ class ImageStats(Encoder):
     """Per-band mean, std, min, max and five percentiles."""
 
     PER_CHANNEL = 4 + len(PERCENTILES)
+    by_band = True
 
     def __init__(self, card: EncoderCard, inputs: InputSpec, channels: int) -> None:
         super().__init__()

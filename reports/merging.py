@@ -68,13 +68,16 @@ def merge(folders: Sequence[Path]) -> Merged:
 
 def _check_agreement(record: Record, folder: Path, before: Record, other: Path) -> None:
     here, there = record.score, before.score
-    if (here.metrics, record.predictions_sha256) == (there.metrics, before.predictions_sha256):
+    # Versions may measure more and less of the same predictions.
+    differing = [name for name, value in there.metrics.items() if here.metrics.get(name, value) != value]
+    if not differing and record.predictions_sha256 == before.predictions_sha256:
         return
     paths = [str(RecordStore(one).path(record.key)) for one in (other, folder)]
-    name = here.headline
+    name = here.headline if here.headline in differing else next(iter(differing), "")
+    told = f"{name} {there.metrics[name]} and {here.metrics[name]}" if name else "its predictions"
     raise UserError(
-        f"{paths[0]} and {paths[1]} are the same run with different results ({name} {there.metrics.get(name)} and "
-        f"{here.metrics.get(name)}); see with `rerun` which comes out again, and delete the other"
+        f"{paths[0]} and {paths[1]} are the same run with different results ({told}); see with `rerun` which comes out "
+        "again, and delete the other"
     )
 
 

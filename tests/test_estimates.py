@@ -22,6 +22,8 @@ from benchmark.places import Places
 from benchmark.record_store import RecordStore
 from benchmark.request import configuration
 from benchmark.request.executor_options import Inline
+from encoders.base import Encoder
+from encoders.spec import EncoderCard
 from tests.record_factory import COST, PREDICTIONS, PROVENANCE, make_record
 
 INLINE = Inline(name="inline", title="", kind="inline", threads=None)
@@ -77,11 +79,26 @@ def test_every_built_in_encoder_says_what_its_features_look_like() -> None:
     assert [name for name in shapes.declared() if " " not in name] == encoders.built_in()
 
 
-@pytest.mark.parametrize("name", ["imagestats", "rcf", "croma_tiny", "dofa_v2_tiny", "satlas_tiny"])
+FLOORS = [name for name in encoders.built_in() if encoders.card(name).role == "floor"]
+
+
+@pytest.mark.parametrize("name", [*FLOORS, "croma_tiny", "dofa_v2_tiny", "satlas_tiny"])
 def test_shapes_are_those_of_the_built_encoder(name: str) -> None:
     card = encoders.card(name)
     side = encoders.inputs_of(card).side(64)
-    encoder = encoders.build(card, image_size=side)
+    check_shapes(card, side, encoders.build(card, image_size=side))
+    assert shapes.declare(card) == shapes.declared()[name]
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_shapes_of_a_floor_hold_for_any_number_of_bands(name: str) -> None:
+    card = encoders.card(name)
+    bands = encoders.inputs_of(card).usual_bands()
+    check_shapes(card, 64, encoders.build(card, bands=[bands[0]] * 5, image_size=64))
+
+
+def check_shapes(card: EncoderCard, side: int, encoder: Encoder) -> None:
+    """See that a plan counts the features that the encoder gives."""
     stem = encoder.stem(torch.rand(1, encoder.channels, side, side))
     features = encoder.body(stem)
     measured = shapes.shapes(card, side, encoder.channels)
@@ -89,7 +106,6 @@ def test_shapes_are_those_of_the_built_encoder(name: str) -> None:
     assert measured.stem == tuple(stem.shape[1:])
     assert measured.maps == tuple(tuple(one.shape[1:]) for one in features.maps)
     assert measured.embedding == features.embedding.shape[1]
-    assert shapes.declare(card) == shapes.declared()[name]
 
 
 def test_satdifuser_has_the_bytes_its_page_says() -> None:

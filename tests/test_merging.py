@@ -62,6 +62,14 @@ def test_two_results_of_one_run_are_an_error_that_names_both(tmp_path, other):
     assert "\n" not in str(caught.value)
 
 
+def test_a_version_that_measures_more_of_the_same_predictions_does_not_disagree(tmp_path):
+    old, new = make_record(), make_record()
+    new.score.metrics["kappa"] = 0.7
+    for first, second in ((old, new), (new, old)):
+        folders = [put(tmp_path / str(id(first)) / name, one) for name, one in (("x", first), ("y", second))]
+        assert len(merge(folders).records) == 1
+
+
 def test_a_folder_named_twice_is_read_once(tmp_path):
     folder = put(tmp_path / "x", make_record())
     assert len(merge([folder, tmp_path / "x" / ".." / "x"]).records) == 1

@@ -137,6 +137,7 @@ def test_a_rule_that_is_not_built_is_refused(field: str) -> None:
         ("milestones=[0.9,0.6]", "milestones is .*ascending"),
         ("schedule=multistep", "schedule multistep needs milestones"),
         ("momentum=1", "'momentum' is 1"),
+        ("reported=[accurracy]", "'reported.0' is 'accurracy'; did you mean accuracy"),
         ("evaluate_every_epochs=0", "'evaluate_every_epochs' is 0"),
         ("evaluation_batch=0", "'evaluation_batch'.* is 0"),
         ("fresh_chance=0", "'fresh_chance' is 0"),

@@ -120,8 +120,12 @@ EDITS: dict[str, tuple[str, Callable[[Plain], object], str]] = {
     ),
     "metric": ("classification", lambda p: p["score"]["metrics"].update(accuracy=0.99), "score.metrics.accuracy: 0.99"),
     "other metric": ("classification", lambda p: p["score"]["metrics"].update(f1_macro=0.0), "score.metrics.f1_macro"),
-    "metric too many": ("classification", lambda p: p["score"]["metrics"].update(wow=1.0), "wow should not be"),
-    "metric too few": ("segmentation", lambda p: p["score"]["metrics"].pop("ece"), "ece should not be, or is missing"),
+    "metric too many": ("classification", lambda p: p["score"]["metrics"].update(wow=1.0), "holds wow; edited"),
+    "metric too few": (
+        "segmentation",
+        lambda p: p["score"]["metrics"].pop("ece"),
+        "lacks ece; edited, or made by a version",
+    ),
     "metric out of range": (
         "classification",
         lambda p: p["score"]["metrics"].update(accuracy=1.5),

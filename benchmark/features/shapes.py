@@ -149,14 +149,14 @@ def _flat(options: Mapping[str, object], before: str = "") -> dict[str, object]:
 def declare(card: EncoderCard) -> Declared:
     """What an encoder says of itself once built, with weights nobody drew."""
     built = undrawn(card)
-    times = built.channels if card.adapter == "imagestats" else 1
+    times = built.channels if built.by_band else 1
     return Declared(
         views=len(built.views),
         levels=tuple((level.stride, *(width // times for _, width in level.modules)) for level in built.levels),
         embedding=built.embedding_dim // times,
         # The VAE's four channels, an eighth of the image each way (`encoders.satdifuser`).
         stem=(8, 4) if card.adapter == "satdifuser" else None,
-        a_band=card.adapter == "imagestats",
+        a_band=built.by_band,
     )
 
 

@@ -200,8 +200,10 @@ def _segmentation(record: Record, facts: Facts, rules: Rules, predictions: Array
 
 def _metric_faults(record: Record, found: Mapping[str, float]) -> Iterator[str]:
     stored = record.score.metrics
-    if stored.keys() != found.keys():
-        yield f"score.metrics: {', '.join(sorted(stored.keys() ^ found.keys()))} should not be, or is missing"
+    if lacking := sorted(found.keys() - stored.keys()):
+        yield f"score.metrics: lacks {', '.join(lacking)}; edited, or made by a version that did not measure it"
+    if surplus := sorted(stored.keys() - found.keys()):
+        yield f"score.metrics: holds {', '.join(surplus)}; edited, or made by a version that measures more"
     for name in sorted(stored.keys() & found.keys()):
         if not math.isclose(stored[name], found[name], rel_tol=0, abs_tol=TOLERANCE):
             yield f"score.metrics.{name}: {stored[name]:.6g}, its predictions give {found[name]:.6g}"

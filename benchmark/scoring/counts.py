@@ -17,7 +17,7 @@ THRESHOLD = 0.5
 
 
 AP_BINS = 256
-"""Of the counts that an average precision is resampled from: it is then at most 1/256 below that of all scores."""
+"""Of the counts that an average precision is resampled from: it is then within 1/256 of that of all scores."""
 BY_CLASS = ("f1_macro", "f1_of_macro_means")
 """Metrics of a single label that are made of hits, truths and predictions by class."""
 
@@ -60,7 +60,7 @@ def group_counts(
     """
     _check_headline(headline)
     predicted = np.asarray(predicted)
-    if headline in CLASSIFICATION:
+    if headline not in OF_PIXELS:
         if labels is None:
             raise ValueError(f"{headline} needs labels")
         labels = np.asarray(labels)
@@ -222,21 +222,27 @@ _FROM_COUNTS: dict[str, Callable[[Array], Array]] = {
     "pixel_accuracy": _pixel_accuracy,
 }
 
-Headline = Literal[
-    "accuracy", "f1_micro", "f1_macro", "f1_of_macro_means", "map_micro", "miou_truth", "miou_labelled",
-    "miou_absent_zero", "miou_absent_excluded", "miou_per_image", "pixel_accuracy",
-]  # fmt: skip
+SingleLabel = Literal["accuracy", "f1_macro", "f1_of_macro_means"]
+MultiLabel = Literal["f1_micro", "map_micro"]
+OfPixels = Literal[
+    "miou_truth", "miou_labelled", "miou_absent_zero", "miou_absent_excluded", "miou_per_image", "pixel_accuracy"
+]
+Headline = Literal[SingleLabel, MultiLabel, OfPixels]
 """The metrics that can head a table: those with an additive view, so that they get an interval."""
-HEADLINES: tuple[str, ...] = get_args(Headline)
-MULTI_LABEL = ("f1_micro", "map_micro")
-CLASSIFICATION = ("accuracy", *BY_CLASS, *MULTI_LABEL)
+SINGLE_LABEL, MULTI_LABEL, OF_PIXELS = map(get_args, (SingleLabel, MultiLabel, OfPixels))
+HEADLINES: tuple[str, ...] = (*SINGLE_LABEL, *MULTI_LABEL, *OF_PIXELS)
 
 
 def kind_of(name: str) -> Literal["label", "labels", "pixels"]:
-    """What a metric is of: one label an image, several, or pixels."""
+    """What a metric is of: one label an image, several, or pixels.
+
+    Raises:
+        UserError: a metric that is not additive.
+    """
+    _check_headline(name)
     if name in MULTI_LABEL:
         return "labels"
-    return "label" if name in CLASSIFICATION else "pixels"
+    return "label" if name in SINGLE_LABEL else "pixels"
 
 
 def ratio(part: npt.ArrayLike, whole: npt.ArrayLike) -> Array:

@@ -10,10 +10,11 @@ import numpy as np
 
 from benchmark.scoring import counts
 from benchmark.scoring.calibration import classification_calibration, expected_calibration_error
-from benchmark.scoring.counts import THRESHOLD, Array, check_scores, class_counts, from_counts, iou, ratio
+from benchmark.scoring.counts import OF_PIXELS, THRESHOLD, Array, check_scores, class_counts, from_counts, iou, ratio
 from encoders.errors import UserError
 
-OF_PIXELS = ("miou_truth", "miou_labelled", "miou_absent_zero", "miou_absent_excluded", "pixel_accuracy")
+OF_A_SPLIT = tuple(name for name in OF_PIXELS if name != "miou_per_image")
+"""Metrics of pixels that need no more than the confusion of a whole split."""
 
 
 def classification_metrics(scores: Array, labels: Array, multilabel: bool) -> dict[str, float]:
@@ -102,7 +103,7 @@ def segmentation_metrics(confusion: Array, no_data: int | None) -> dict[str, flo
     if not confusion.any():
         raise UserError("there is no pixel to score; check that the split holds images")
     every, labelled = class_counts(confusion, None), class_counts(confusion, no_data)
-    metrics = {name: float(from_counts(name, labelled if name == "miou_labelled" else every)) for name in OF_PIXELS}
+    metrics = {name: float(from_counts(name, labelled if name == "miou_labelled" else every)) for name in OF_A_SPLIT}
     defined = confusion.sum(axis=0) + confusion.sum(axis=1) > 0
     return metrics | {f"iou_{k}": float(iou) for k, iou in enumerate(per_class_iou(confusion)) if defined[k]}
 
