@@ -11,7 +11,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from functools import cache, cached_property
 from typing import Any, Literal, get_args
 
-from benchmark.data.datasets import BandNames, Dataset
+from benchmark.data.dataset import BandNames, Dataset
 from benchmark.data.value_rules import InputScaling
 from benchmark.protocol_checks import check, check_by
 from benchmark.protocol_parts import Augment, Chance, LogGrid

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.data import datasets
-from benchmark.data.datasets import Dataset
+from benchmark.data.dataset import Dataset
 from benchmark.records import Record
 from reports.table import Row, Table
 from reports.tables import has_random_weights

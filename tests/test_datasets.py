@@ -10,7 +10,7 @@ import yaml
 
 import configs
 from benchmark.data import datasets, ingest, proofs
-from benchmark.data.datasets import Dataset
+from benchmark.data.dataset import Dataset
 from benchmark.data.moments import BandStatistics
 from encoders.bands import KNOWN
 from encoders.errors import UserError

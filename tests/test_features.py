@@ -15,7 +15,7 @@ import torch
 
 import encoders
 from benchmark.data import datasets, ingest, input_transform, inputs
-from benchmark.data.datasets import Dataset
+from benchmark.data.dataset import Dataset
 from benchmark.data.ingest import Split
 from benchmark.features.arrays import SHARD
 from benchmark.features.extraction import Extraction

@@ -17,7 +17,7 @@ import pytest
 import encoders
 import evaluate
 from benchmark.data import datasets, ingest
-from benchmark.data.datasets import Archive
+from benchmark.data.dataset import Archive, Dataset
 from benchmark.fetching import bring, fetch, first_seen
 from benchmark.fetching.download import Fetched, Patience, Remote, alone, part_of
 from benchmark.places import Places
@@ -66,7 +66,7 @@ def eurosat(web: Web, geobench_written: Path, monkeypatch: pytest.MonkeyPatch) -
     web.pages["/m-eurosat.zip"] = Page(zipped({path.name: path.read_bytes() for path in folder.iterdir()}))
     original = datasets.dataset
 
-    def described(name: str) -> datasets.Dataset:
+    def described(name: str) -> Dataset:
         return replace(original(name), archive=Archive(f"{web.url}/m-eurosat.zip"), size_gb=0.01)
 
     monkeypatch.setattr(datasets, "dataset", described)

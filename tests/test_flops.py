@@ -14,9 +14,9 @@ from benchmark import memory
 from benchmark.commands import experiments_page
 from benchmark.data import datasets, partitions
 from benchmark.features import shapes
-from benchmark.flops import counting, devices, needed, table
+from benchmark.flops import counting, devices, needed, parts, table
 from benchmark.flops.operations import Operations
-from benchmark.flops.table import Decoding, Grid, Trained
+from benchmark.flops.parts import Decoding, Grid, Trained
 from benchmark.grid import dry_run
 from benchmark.grid.cells import Cell, all_cells
 from benchmark.grid.counted import Counting
@@ -46,7 +46,7 @@ def satdifuser(*save_indices: int) -> encoders.spec.EncoderCard:
     return replace(card, options=card.options | {"save_indices": list(save_indices)}) if save_indices else card
 
 
-def decoding(side: int, fuser: Mapping[str, object], head: table.Head) -> Decoding:
+def decoding(side: int, fuser: Mapping[str, object], head: parts.Head) -> Decoding:
     """A decoder on SatDiFuser's maps."""
     sides, widths = (side // by for by in (8, 16, 32, 64)), (320, 640, 1280, 1280)
     levels = tuple(
@@ -106,7 +106,7 @@ def test_features_are_written_down_of_every_encoder_that_experiments_ask_for() -
     ("kind", "head"),
     [("gw", "pooled"), ("lw", "upernet"), ("moe", "pooled"), ("none", "upernet"), ("concat", "linear")],
 )
-def test_operations_on_no_data_are_those_of_a_decoder_at_work(kind: str, head: table.Head) -> None:
+def test_operations_on_no_data_are_those_of_a_decoder_at_work(kind: str, head: parts.Head) -> None:
     fuser = {"gw": GW, "lw": LW, "moe": MOE}.get(kind, {"kind": kind})
     fuser = fuser | ({"projection_dim": 32, "num_norm_groups": 4} if "projection_dim" in fuser else {})
     what = Decoding((Grid(8, (6, 6)), Grid(4, (10,))), 2, fuser, head, 16)
@@ -152,8 +152,8 @@ def test_rates_are_those_of_dense_matrices_half_of_what_data_sheets_print_with_s
 class Plain:
     """Knows one cost of everything: 1 GFLOP for a stem, 10 for a body, 2 for a forward pass, 6 for a step."""
 
-    def frozen(self, *_: object) -> table.Frozen:
-        return table.Frozen(Operations(1), Operations(10))
+    def frozen(self, *_: object) -> parts.Frozen:
+        return parts.Frozen(Operations(1), Operations(10))
 
     def trained(self, *_: object) -> Trained:
         return Trained(Operations(2), Operations(6), 0)

@@ -209,7 +209,7 @@ def test_words_mean_the_same_wherever_they_stand_in_a_path(tmp_path: Path) -> No
 def test_the_page_says_every_key_there_is() -> None:
     from dataclasses import fields
 
-    from benchmark.data.datasets import Files, StoredBand
+    from benchmark.data.dataset import Files, StoredBand
 
     page = own_data.PAGE.read_text()
     keys = {field.name for field in (*fields(Files), *fields(StoredBand))} - {"grid", "stored_as"}

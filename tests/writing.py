@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 from benchmark.data import datasets
-from benchmark.data.datasets import Dataset, StoredBand
+from benchmark.data.dataset import Dataset, StoredBand
 from benchmark.data.synthetic_content import stored
 
 DATED_BANDS = ("m-forestnet", "m-cashew-plant", "m-nz-cattle")

@@ -7,6 +7,7 @@ import yaml
 import configs
 import encoders
 from benchmark.data import datasets, families, matrix
+from benchmark.data.dataset import Dataset
 from benchmark.request import configuration, experiments
 from benchmark.request.rows import fusion_names
 
@@ -89,7 +90,7 @@ LISTS: dict[str, Callable[[str | None], Rows]] = {
 }
 
 
-def _fed_on(dataset: datasets.Dataset) -> Rows:
+def _fed_on(dataset: Dataset) -> Rows:
     rows = []
     for profile in matrix.profiles():
         fed = [profile.fed(dataset, track) for track in matrix.TRACKS]

@@ -10,7 +10,7 @@ from functools import cache
 
 import configs
 import encoders
-from benchmark.data.datasets import Dataset
+from benchmark.data.dataset import Dataset
 from benchmark.data.inputs import Track
 from encoders.errors import UserError, nearest, strict, validate
 

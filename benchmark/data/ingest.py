@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.data import manifest, partitions, roots, samples
-from benchmark.data.datasets import Dataset, StoredBand
+from benchmark.data.dataset import Dataset, StoredBand
 from benchmark.data.geobench import GeoBenchReader
 from benchmark.data.manifest import Stored
 from benchmark.data.moments import BandStatistics

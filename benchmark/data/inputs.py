@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from benchmark.data.datasets import BandNames, Dataset, StoredBand
+from benchmark.data.dataset import BandNames, Dataset, StoredBand
 from benchmark.data.value_rules import InputScaling, Rules
 from benchmark.protocol import MOST_FILLED
 from encoders.bands import Band, find, nearest_stand_in

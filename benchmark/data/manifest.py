@@ -18,7 +18,7 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 from benchmark import progress
 from benchmark.atomic import sync_folder, write_atomically
 from benchmark.data import moments, proofs, samples, split_store
-from benchmark.data.datasets import Dataset
+from benchmark.data.dataset import Dataset
 from benchmark.data.moments import BandStatistics
 from benchmark.data.proofs import Evidence
 from benchmark.data.split_store import Source

@@ -11,7 +11,7 @@ from typing import get_args
 
 import encoders
 from benchmark.data import datasets, families, inputs
-from benchmark.data.datasets import Dataset
+from benchmark.data.dataset import Dataset
 from benchmark.data.inputs import InputPlan, Track
 from encoders.errors import UserError
 from encoders.spec import InputSpec

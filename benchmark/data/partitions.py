@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmark.atomic import write_atomically
 from benchmark.data import spatial
-from benchmark.data.datasets import Dataset
+from benchmark.data.dataset import Dataset
 from benchmark.data.manifest import Stored
 from benchmark.data.readers import SPLITS, Reader
 from encoders.errors import UserError, nearest

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.data.datasets import CorrelationCheck, Dataset, RangeCheck, StoredBand
+from benchmark.data.dataset import CorrelationCheck, Dataset, RangeCheck, StoredBand
 from benchmark.data.moments import BandStatistics
 from encoders.errors import UserError, strict
 from encoders.spec import Unit

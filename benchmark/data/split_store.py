@@ -21,7 +21,7 @@ import numpy as np
 from benchmark import progress
 from benchmark.atomic import write_atomically
 from benchmark.data import moments, samples
-from benchmark.data.datasets import Dataset, StoredBand
+from benchmark.data.dataset import Dataset, StoredBand
 from benchmark.data.readers import Reader
 from benchmark.data.rowfile import RowFile, holds
 from encoders.errors import UserError, strict, to_json, validate_json

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmark import progress
 from benchmark.data import datasets, synthetic_content
-from benchmark.data.datasets import Dataset, StoredBand
+from benchmark.data.dataset import Dataset, StoredBand
 from benchmark.data.synthetic_content import Spot
 from encoders.errors import UserError
 

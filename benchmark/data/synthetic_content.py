@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from benchmark.data.datasets import Dataset, StoredBand
+from benchmark.data.dataset import Dataset, StoredBand
 
 NEVER_LABELLED = {"m-chesapeake": 1}
 """The lowest mask value that occurs: m-chesapeake's 0 does not, in the tiles seen."""

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Literal
 
 import configs
-from benchmark.data.datasets import Dataset, StoredBand
+from benchmark.data.dataset import Dataset, StoredBand
 from encoders.bands import Band
 from encoders.errors import UserError, validate
 from encoders.spec import Authority, InputSpec, Step, Unit, ValueRule

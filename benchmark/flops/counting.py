@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.features.shapes import undrawn
 from benchmark.flops.operations import Operations
-from benchmark.flops.table import Decoding, Frozen, Trained
+from benchmark.flops.parts import Decoding, Frozen, Trained
 from decoders import moe
 from decoders.decoder import Decoder, linear_decoder, pooled_decoder, upernet_decoder
 from decoders.fuser import Fuser

@@ -15,7 +15,8 @@ from unittest import mock
 from benchmark.atomic import write_atomically
 from benchmark.flops import devices, table
 from benchmark.flops.operations import Operations
-from benchmark.flops.table import Counts, Decoding, Frozen, Trained
+from benchmark.flops.parts import Decoding, Frozen, Trained
+from benchmark.flops.table import Counts
 from benchmark.grid.cells import Cell, all_cells
 from benchmark.grid.counted import Counting
 from benchmark.grid.planning import Planner

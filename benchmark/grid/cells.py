@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmark.data import inputs
-from benchmark.data.datasets import Dataset
+from benchmark.data.dataset import Dataset
 from benchmark.data.inputs import InputPlan
 from benchmark.protocol import Protocol
 from benchmark.records import Membership, trains

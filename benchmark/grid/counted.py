@@ -19,7 +19,7 @@ from benchmark.features.tiers import Tier
 from benchmark.flops import table
 from benchmark.flops.devices import Device
 from benchmark.flops.operations import Operations
-from benchmark.flops.table import Decoding, Frozen, Grid, Head, Trained
+from benchmark.flops.parts import Decoding, Frozen, Grid, Head, Trained
 from benchmark.grid.cells import Cell
 from benchmark.grid.planning import Planned, Planner
 from benchmark.grid.rates import tier_of

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from benchmark.data import ingest
-from benchmark.data.datasets import OWN
+from benchmark.data.dataset import OWN
 from benchmark.data.inputs import InputPlan
 from benchmark.grid.cells import Cell, plan_inputs
 from benchmark.places import Places

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.data import datasets, ingest, input_transform, inputs
-from benchmark.data.datasets import BandNames, Dataset, StoredBand
+from benchmark.data.dataset import BandNames, Dataset, StoredBand
 from benchmark.data.input_transform import InputTransform
 from benchmark.data.inputs import Track
 from benchmark.data.moments import BandStatistics

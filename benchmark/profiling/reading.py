@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmark.commands.catalogue import Rows
 from benchmark.data import datasets, ingest
+from benchmark.data.dataset import Dataset
 from benchmark.places import Places
 from encoders.errors import UserError
 
@@ -58,7 +59,7 @@ def _read_array(images: np.ndarray, order: np.ndarray) -> None:
         images[index].astype(np.float32)
 
 
-def _geobench_reader(root: Path, dataset: datasets.Dataset, order: np.ndarray) -> Callable[[], None]:
+def _geobench_reader(root: Path, dataset: Dataset, order: np.ndarray) -> Callable[[], None]:
     os.environ["GEO_BENCH_DIR"] = str(root)
     try:
         import geobench

@@ -7,7 +7,7 @@ is, which no file, record or override can, and the class is one of that checkout
 
 from collections.abc import Iterable
 
-from benchmark.data.datasets import Dataset
+from benchmark.data.dataset import Dataset
 from encoders import elsewhere
 from encoders.errors import UserError
 from encoders.spec import EncoderCard

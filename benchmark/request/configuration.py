@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 import configs
 import encoders
 from benchmark.data import datasets, families
-from benchmark.data.datasets import BandNames, Dataset
+from benchmark.data.dataset import BandNames, Dataset
 from benchmark.data.inputs import Track, check_fills
 from benchmark.protocol import Protocol
 from benchmark.records import BY_GRADIENT, Membership

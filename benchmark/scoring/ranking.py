@@ -146,7 +146,7 @@ def normalised(values: Array, worst: Array | float, best: Array | float) -> Arra
     """GEO-Bench's scale, (x - worst) / (best - worst): 0 and 1 are the worst and best of its own baselines.
 
     Lacoste et al., "GEO-Bench: Toward Foundation Models for Earth Monitoring", NeurIPS 2023, section 4; worst and best
-    of each dataset stand in its `normalizer.json` (`benchmark.data.datasets.Dataset.normalizer`).
+    of each dataset stand in its `normalizer.json` (`benchmark.data.dataset.Dataset.normalizer`).
     """
     scaled: Array = (np.asarray(values, np.float64) - worst) / (best - worst)
     return scaled

@@ -2,7 +2,7 @@
 
 import configs
 from benchmark.data import datasets, matrix
-from benchmark.data.datasets import Dataset, StoredBand
+from benchmark.data.dataset import Dataset, StoredBand
 from docs.generate.markdown import bullets, code, codes, head_comment, page, sentence, shell, table
 
 UNITS = {

@@ -21,7 +21,7 @@ import pytest
 import configs
 import encoders
 from benchmark.data import datasets
-from benchmark.data.datasets import Dataset
+from benchmark.data.dataset import Dataset
 from benchmark.protocol import Protocol
 from benchmark.request import executor_options, rows, tracker_options
 from benchmark.request.configuration import Probe, Settings

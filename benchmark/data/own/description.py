@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.datasets import OWN, SUFFIXES, Dataset, Files, dataset, names
+from benchmark.data.dataset import OWN, Dataset, Files
 from benchmark.data.own.patterns import WORDS, Pattern, parse
 from benchmark.data.own.table import USUAL
 from benchmark.data.readers import SPLITS
@@ -18,7 +18,6 @@ from encoders.spec import Unit
 
 OURS = ("benchmark", "bundled", "archive", "normalizer", "splits", "aliases", "size_gb", "pixels", "masks", "file")
 """Keys of the catalogue's files that say what only GEO-Bench's datasets have."""
-RESERVED = ("all", "classification", "segmentation")
 MAX_CLASSES = {"classification": 1000, "segmentation": 256}
 """Masks are kept in 8 bits."""
 MEASURED: tuple[Unit, ...] = ("dn", "reflectance", "dn8")
@@ -38,17 +37,10 @@ def describe(path: Path) -> Dataset:
         where = "write it under 'files'" if key in ("splits", "masks") else "GEO-Bench's alone have it, leave it out"
         raise UserError(f"{path}: '{key}' is not a key of datasets of your own; {where}")
     elsewhere.check_name(path, plain)
-    _check_free(path, str(plain["name"]))
     found = validate(Dataset, _filled_in(plain, path), str(path))
     for what in _faults(found):
         raise UserError(f"{path}: {what}")
     return found
-
-
-def _check_free(path: Path, name: str) -> None:
-    taken = {other for known in names() for other in (known, *dataset(known).aliases)}
-    if name in taken or name in RESERVED or name.endswith(SUFFIXES):
-        raise UserError(f"{path}: 'name' is {name}, which means another dataset; give yours a name of its own")
 
 
 def _filled_in(plain: dict[str, Any], path: Path) -> dict[str, Any]:

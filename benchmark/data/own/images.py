@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.data.datasets import Dataset
+from benchmark.data.dataset import Dataset
 from benchmark.data.own import index, masks, rasters, shares
 from benchmark.data.own.index import Entry
 from benchmark.data.readers import Names, Sample

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmark.data.datasets import Dataset, Files
+from benchmark.data.dataset import Dataset, Files
 from benchmark.data.own import patterns
 from benchmark.data.own.patterns import SPLIT_NAMES
 from benchmark.data.own.rasters import SUFFIXES

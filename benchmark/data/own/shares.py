@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from benchmark.data.datasets import Dataset, Files
+from benchmark.data.dataset import Dataset, Files
 from benchmark.data.partitions import ranked
 from benchmark.data.readers import SPLITS
 from encoders.errors import UserError

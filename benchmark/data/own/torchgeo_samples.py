@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmark import progress
 from benchmark.atomic import write_atomically
-from benchmark.data.datasets import Dataset
+from benchmark.data.dataset import Dataset
 from benchmark.data.own import masks, shares
 from benchmark.data.own.description import TORCHGEO
 from benchmark.data.readers import SPLITS, Names, Sample
