@@ -314,8 +314,10 @@ def test_names_that_users_supply_stay_text(visit, hostile_text):
     )
     seen.tab.select_option("#set", str(number))
     seen.tab.locator(".set:visible .open").click()
-    assert seen.tab.locator("#detail-title").text_content().startswith(hostile_text)
-    assert seen.tab.locator("#classes thead th").last.text_content().startswith(hostile_text)
+    shown = hostile_text.translate(page.DIRECTIONS)
+    assert seen.tab.locator("#detail-title").text_content().startswith(shown)
+    assert seen.tab.locator("#classes thead th").last.text_content().startswith(shown)
+    assert not set(map(ord, seen.tab.content())) & page.DIRECTIONS.keys()
     assert seen.tab.evaluate("typeof hacked") == "undefined"
     assert seen.tab.locator("img, script:not(#data ~ script):not(#data), iframe").count() == 0
 

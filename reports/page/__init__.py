@@ -45,6 +45,8 @@ SCRIPTS = (
     "parts.js",
     "main.js",
 )
+DIRECTIONS = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+"""What turns the direction of a text and of what stands behind it, written out (Unicode Standard Annex 9)."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def write(content: Content, folder: Path, drawn: Sequence[Drawn] | None = None) 
         script=script,
         script_hash=_source_hash(script),
     )
-    return write_atomically(folder / NAME, text.encode())
+    return write_atomically(folder / NAME, text.translate(DIRECTIONS).encode())
 
 
 def _board(number: int, label: str, table: Table) -> Board:
@@ -137,6 +139,8 @@ def _span(low: float, high: float, digits: int) -> str:
 def _inert(data: object) -> str:
     """JSON that no text in it can end the element of, or be markup in."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    for code in DIRECTIONS:
+        text = text.replace(f"\\u{code:04x}", f"\\\\u{code:04x}")
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
