@@ -67,6 +67,15 @@ def test_a_root_on_the_wrong_level_is_named(level: str, geobench_copy: Path, tmp
     assert f"--data-root={deep}" in text
 
 
+def test_what_a_failed_download_leaves_is_no_root(geobench_copy: Path, tmp_path: Path) -> None:
+    left = tmp_path / "left" / "classification_v1.0"
+    left.mkdir(parents=True)
+    (left / ".m-so2sat.lock").touch()
+    root = shutil.copytree(geobench_copy, left.parent / "root")
+    (text,) = missing("dataset", data_root=str(left.parent))
+    assert f"--data-root={root}" in text
+
+
 def test_half_a_download_and_half_a_folder_are_told_from_what_is_whole(geobench_copy: Path) -> None:
     folder = geobench_copy / "classification_v1.0"
     (folder / "m-so2sat.zip.part").write_bytes(bytes(3000))

@@ -16,11 +16,8 @@ def benchmarks() -> set[str]:
 
 
 def is_root(folder: Path) -> bool:
-    """Whether a folder holds one of GEO-Bench's benchmarks."""
-    try:
-        return any((folder / name).is_dir() for name in benchmarks())
-    except OSError:
-        return False
+    """Whether a folder holds one of GEO-Bench's benchmarks, with a dataset in it: a download that failed leaves none."""
+    return any(_folders(folder / name) for name in benchmarks())
 
 
 def nearby(given: Path) -> Path | None:
