@@ -6,7 +6,7 @@ A sweep that shows all its groups at once (`benchmark.grid.display`) is told ins
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
@@ -93,7 +93,9 @@ def tell(step: Step) -> None:
         _Heard.listener(step if step.group else replace(step, group=_Heard.group))
 
 
-def track(items: Iterable[T], what: str, total: int, done: int = 0, stage: Stage | None = None) -> Iterator[T]:
+def track(
+    items: Iterable[T], what: str, total: int, done: int = 0, stage: Stage | None = None
+) -> Generator[T, None, None]:
     """Yield the items, showing how many of `total` are done, `done` of them before this call.
 
     Args:

@@ -16,7 +16,7 @@ def benchmarks() -> set[str]:
 
 
 def is_root(folder: Path) -> bool:
-    """Whether a folder holds one of GEO-Bench's benchmarks, with a dataset in it: a download that failed leaves none."""
+    """Whether a folder holds a dataset of one of GEO-Bench's benchmarks; a download that failed leaves none."""
     return any(_folders(folder / name) for name in benchmarks())
 
 

@@ -6,8 +6,9 @@ memory at once: one being encoded, and before and behind it one in work and one 
 
 import functools
 import itertools
+import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -23,6 +24,9 @@ from benchmark.features.frozen_part import Batch, FrozenPart
 from benchmark.features.tiers import Tier
 from benchmark.transfer import Arriving, Homeward
 from encoders.finite import Doubts
+
+Numbered = Generator[tuple[int, Batch], None, None]
+"""Batches that were read, each with the number of its shard."""
 
 
 @dataclass(frozen=True)
@@ -71,26 +75,33 @@ class Extraction:
             UserError: a feature that cannot be kept, or an image too large for the memory.
         """
         while todo := self._stored.todo():
-            shards: Iterable[int] = self._claims.free(todo)
-            if not self.assists:  # else the process that is assisted shows it
-                total = self._stored.about.shards
-                shards = progress.track(shards, self._frozen.title, total, done=total - len(todo), stage="encode")
-            self._fill(shards)
+            self._fill(self._claims.free(todo), todo)
             left = self._stored.todo()
             if not left or self.assists:
                 return
             self._claims.wait(left[0])
 
-    def _fill(self, shards: Iterable[int]) -> None:
-        """Encode shards that are held, and let go of them."""
+    def _fill(self, shards: Iterable[int], todo: Sequence[int]) -> None:
+        """Encode shards that are held, of those to do, and let go of them."""
         clock = _Clock()
         numbered = self._batches(shards)
-        with Behind() as behind, closing(read_ahead(lambda one: (one[0], self._frozen.read(one[1])), numbered)) as read:
-            for shard, batch in read:
-                rest = -(-(self._rows(shard) - len(batch)) // self._frozen.batch_size)
-                others = (following for _, following in itertools.islice(read, rest))
+        with (
+            Behind() as behind,
+            closing(read_ahead(lambda one: (one[0], self._frozen.read(one[1])), numbered)) as read,
+            closing(self._shown(read, todo)) as shown,
+        ):
+            for shard, batch in shown:
+                others = (following for _, following in itertools.islice(shown, self._number_of_batches(shard) - 1))
                 self._encode(shard, itertools.chain([batch], others), behind)
                 behind.do(functools.partial(self._finish, shard, clock))
+
+    def _shown(self, read: Numbered, todo: Sequence[int]) -> Numbered:
+        """The batches, showing how many have been encoded; the process that is assisted shows its own."""
+        if self.assists:
+            return read
+        total = sum(map(self._number_of_batches, range(self._stored.about.shards)))
+        done = total - sum(map(self._number_of_batches, todo))
+        return progress.track(read, self._frozen.title, total, done=done, stage="encode")
 
     def _batches(self, shards: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
         for shard in shards:
@@ -100,9 +111,9 @@ class Extraction:
             for rows in self._frozen.batches(self._stored.rows(shard)):
                 yield shard, rows
 
-    def _rows(self, shard: int) -> int:
+    def _number_of_batches(self, shard: int) -> int:
         rows = self._stored.rows(shard)
-        return rows.stop - rows.start
+        return math.ceil((rows.stop - rows.start) / self._frozen.batch_size)
 
     def _encode(self, shard: int, batches: Iterable[Batch], behind: Behind) -> None:
         """Encode a shard's batches; they are being written when this ends."""
