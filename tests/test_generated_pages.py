@@ -174,7 +174,7 @@ def test_the_page_of_protocols_names_each_with_the_command_of_its_file() -> None
         assert f"**`{name}`**" in page
 
 
-@pytest.mark.parametrize("page", ["SECURITY.md", "docs/reliability.md"])
+@pytest.mark.parametrize("page", ["SECURITY.md", "docs/footguns.md", "docs/reliability.md"])
 def test_every_test_that_a_promise_names_is_there(page: str) -> None:
     text = (ROOT / page).read_text()
     named = re.findall(r"`((?:tests/)?[\w/]+\.py)(?:::(\w+?)(\.\.\.)?)?`", text)
