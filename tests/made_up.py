@@ -1,6 +1,6 @@
 """Made-up records, to see reports with: five encoders x twelve datasets x five seeds, drawn, never measured.
 
-`python -m tests.made_up DIR` writes them. Runs, inputs and what is impossible are the real ones; scores, costs and
+`python -m tests.made_up DIR` writes them; with a number behind it, that many times under other encoders' names. Runs, inputs and what is impossible are the real ones; scores, costs and
 samples are drawn so that encoders differ, images are hard for all alike, and seeds scatter. Every title and a flag say so.
 """
 
@@ -38,11 +38,12 @@ MAIN, FLOORS = ("satdifuser", "croma", "dofa", "satmae", "satlas"), ("imagestats
 FRACTIONS = ("0.01", "0.10", "0.50")
 
 
-def write(folder: Path, encoders: Sequence[str] = MAIN, extras: bool = True) -> int:
+def write(folder: Path, encoders: Sequence[str] = MAIN, extras: bool = True, copies: int = 1) -> int:
     """Write records, and error records of what is impossible.
 
     Args:
         extras: also floors, controls, other fusers, label fractions and stored band names.
+        copies: of each record, all but the first of encoders called otherwise.
 
     Returns:
         How many records.
@@ -62,9 +63,10 @@ def write(folder: Path, encoders: Sequence[str] = MAIN, extras: bool = True) -> 
         for run in runs:
             record = _record(cell, run, [channel.wanted.name for channel in plan.filled], _is_ranked(cell, plan))
             store = RecordStore(folder)
-            store.path(run.key).write_bytes(to_json(record))
-            store.predictions_path(run.key).write_bytes(PREDICTIONS)
-            written += 1
+            for one in (record, *(_called_otherwise(record, number) for number in range(2, copies + 1))):
+                store.path(one.key).write_bytes(to_json(one))
+                store.predictions_path(one.key).write_bytes(PREDICTIONS)
+                written += 1
     return written
 
 
@@ -89,6 +91,12 @@ def _cells(encoders: Sequence[str], extras: bool) -> Iterator[Cell]:
             for fraction in FRACTIONS:
                 for drawn in range(5):
                     yield replace(cell, settings=replace(settings, partition=f"stratified_{fraction}_draw{drawn}"))
+
+
+def _called_otherwise(record: Record, number: int) -> Record:
+    run = replace(record.run, encoder=f"{record.run.encoder}_{number}")
+    rows = {f"{row}_{number}": f"{title} {number}" for row, title in record.rows.items()}
+    return replace(record, run=run, key=run.key, rows=rows, title=f"{record.title} {number}")
 
 
 def plan_bands(cell: Cell) -> tuple[object, ...]:
@@ -213,4 +221,4 @@ def _digits(*names: str) -> str:
 
 
 if __name__ == "__main__":
-    print(f"{write(Path(sys.argv[1]))} made-up records in {sys.argv[1]}")
+    print(f"{write(Path(sys.argv[1]), copies=int((*sys.argv[2:], 1)[0]))} made-up records in {sys.argv[1]}")
