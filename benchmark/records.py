@@ -39,14 +39,19 @@ class Run:
 
     Attributes:
         encoder, adapter, encoder_version, encoder_options: card name, class behind it, version and resolved options.
-        weights: sha256 by file, or `random` where they are drawn from a seed; of an encoder of one's own, the
-            sha256 of its code too.
-        inputs: resolved channels, one text each (source band, unit, value rule), and the side in pixels.
+        weights: sha256 by file, `{"random": seed}` where they are drawn, empty where there are none; of an encoder of
+            one's own, and of PANGAEA's, the sha256 of its code too.
+        inputs, image_size: resolved channels, one text each (source band, unit, value rule); the side fed, in pixels.
         precision: dtype of the frozen part, followed by `compiled` where it was.
-        data: content fingerprint of each split.
+        dataset, data: name, and content fingerprint of each split.
         dataset_facts: what of the dataset's description enters a number: metric, classes, groups, no-data value.
+        partition: one that the dataset's files list (`default`, GEO-Bench's `0.01x_train`), a draw of ours
+            (`stratified_0.01_draw0`) or `spatial` (`benchmark.data.partitions`).
         bands, band_names, missing_bands: track, stored or corrected names, fill rules.
         fusion, fuser: the row's name for its fuser, and what the fuser is: its kind and every option.
+        probe, probe_version: what is fitted (`configs/probe/`), and the version raised whenever its numbers move.
+        protocol, protocol_hash: name, and hash of all its fields but name and title.
+        seed: of a trained decoder, counted from the protocol's `first_seed`; 0 for a fitted probe, which has none.
     """
 
     encoder: str
@@ -83,7 +88,12 @@ class Run:
 @strict
 @dataclass(frozen=True)
 class Interval:
-    """A 95 % interval of the headline metric and how it was made."""
+    """The interval of the headline metric, at the protocol's `interval_level` (0.95 in `frozen`).
+
+    Attributes:
+        low, high: fractions in [0, 1]; with one test group the range over the fits, of one fit its score.
+        method: how it was made, a clause.
+    """
 
     low: float
     high: float
@@ -99,14 +109,19 @@ class Score:
         headline: name of the dataset's headline metric, a key of `metrics`.
         metrics: by named semantics (`benchmark.scoring.metrics`), fractions in [0, 1].
         validation: the headline metric on the validation split, by which the choice was made.
-        chosen: what validation chose (C of the logistic regression, k of kNN).
-        group_counts: per test group, the additive counts the headline metric is computed from, a row each;
-            one list per training replicate (the first is the fit that is reported).
+        chosen: what validation chose: `C` of the logistic regression, `k` of kNN, `learning_rate` and `best_epoch`
+            (from 0) of a trained decoder.
+        interval: of the headline metric.
+        group_counts: the additive counts that the headline metric is computed from, [fit, group, count]: the fit that
+            is reported, then refits on bootstraps of train (linear probe alone); groups as `numpy.unique` sorts those
+            of the predictions; which counts is the metric's (`scoring.counts.group_counts`). In the file whole
+            numbers stand as `{"shape": [...], "whole": "1 1 0 ..."}` (`scoring.packed`).
         confusion: images or pixels by [truth, prediction]; for multi-label a table of 2 x 2 each label.
         resamples: the headline metric in each bootstrap sample of the interval (`scoring.statistics.unpack`). Sample
             b drew the same groups in every record of one test split, probe and protocol. Empty with one group.
         calibration: by bin of confidence: how many, the sum of their confidences, how many correct.
         n_groups: number of independent test groups.
+        n_train, n_test: images of these splits.
     """
 
     headline: str
@@ -132,6 +147,9 @@ class Cost:
         encode_seconds: of the frozen part, over all splits, whenever that was.
         train_seconds: of the probe; of a bank of decoders, an equal share for each of its rows.
         images: encoded in `encode_seconds`, flipped copies included.
+        peak_memory_bytes: most in use since the cell began: what PyTorch held of the GPU, or on a CPU what the whole
+            process held in memory.
+        frozen_parameters, trained_parameters: of the encoder; of the probe, or of fuser and decoder.
         flops_per_image: of the frozen part on one image: matrix products, convolutions and attention, a
             multiplication and an addition counted as two (`torch.utils.flop_counter`).
         feature_bytes_per_image: of what is trained on (embedding, pooled means or maps) in the protocol's dtype,
@@ -158,7 +176,19 @@ class Cost:
 @strict
 @dataclass(frozen=True)
 class Provenance:
-    """Where and with what a record was made; never part of its identity."""
+    """Where and with what a record was made; never part of its identity.
+
+    Attributes:
+        created: UTC, ISO 8601.
+        git_commit, git_dirty: of the checkout the code ran from, and whether it had changes; empty and false elsewhere.
+        packages: version by name of those whose arithmetic enters a number (`benchmark.provenance.PACKAGES`).
+        python: its version.
+        device, threads: name of the GPU or CPU; PyTorch's threads.
+        config: the cell as it was composed, most of the file: the plain data of `benchmark.grid.cells.Cell`, with the
+            whole card, dataset, probe, fuser, protocol and settings. Reports read titles and class names from it,
+            `verify` the protocol, `rerun` all of it. Outside the key, which `run` alone makes.
+        host: name of the machine; empty where it isn't known.
+    """
 
     created: str
     git_commit: str
@@ -177,6 +207,7 @@ class AxisPoint:
     """Where a run lies on one axis of an experiment.
 
     Attributes:
+        axis, label: names of the axis and of the point on it.
         place: of the point on its axis, from 0, for the order of a table.
         value: where that is a number.
     """
@@ -215,13 +246,23 @@ class Record:
     """Run + scores + predictions + cost + provenance.
 
     Attributes:
+        key: `run.key`, and the name of the file.
+        run: what was measured.
         title, role, licence, pretraining_overlap: of the encoder's card, for the reports.
         rows: title by name of the rows it was asked for: its encoder's own, a family's, or both.
         variant: what an experiment changed about the row, in its words; empty where it was also asked for as it is.
         experiments: the experiments that asked for it.
-        ranked: False for random weights, three or more filled bands, or an unranked protocol.
+        task: of the dataset.
+        ranked: whether the number may be ranked, if its role is: floors and controls have it too and are ranked with
+            nobody. False for drawn weights, more filled bands than the protocol ranks (`missing_bands_ranked`), label
+            fractions, inputs fed otherwise than the protocol says, and protocols that are not ranked.
         flags: what a reader of the number must know, a sentence each.
+        score: what the test split gave.
+        input_card: what went in, band by band: `benchmark.data.input_card.InputCard`.
         predictions_sha256: of `predictions/<key>.npz` beside.
+        cost: what it took.
+        provenance: where and with what it was made.
+        schema: of the file; another one is refused.
     """
 
     key: str

@@ -5,6 +5,7 @@ and after scaling and the share of pixels cut off; what looks wrong raises a fla
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from PIL import Image
@@ -19,47 +20,103 @@ CLIPPED_FLAG = 0.20
 MEAN_FLAG_STD = 2.0
 
 
-def input_card(plan: InputPlan, transform: InputTransform, split: Split) -> dict[str, object]:
-    """The card, ready for JSON: one entry a channel, and flags.
+@dataclass(frozen=True)
+class InputChannel:
+    """One channel of the encoder's input, over the card's images.
 
-    Flags (spec of the card): more than 20 % of the pixels of a channel cut off, or its mean more than 2 std from
-    the mean the model saw in pre-training, where that is known.
+    Attributes:
+        wanted, wavelength_um: the band the encoder asks for, and the centre wavelength it is told, in micrometres;
+            None for radar and pictures.
+        source, stored_name: the dataset's band that answers or stands in, and its name in the files; None for a
+            constant.
+        unit: of the stored values (`encoders.spec.Unit`).
+        filled: the rule by which something stands in (`benchmark.data.inputs.FILLS`); None where the band is there.
+        rule: the value operations, in their order.
+        mean_before, std_before: of the stored values, in `unit`; None for a constant.
+        mean_after, std_after: of what comes out of the rule, before any resizing.
+        share_clipped: share of pixels that the rule cuts off, from 0 to 1.
     """
+
+    wanted: str
+    wavelength_um: float | None
+    source: str | None
+    stored_name: str | None
+    unit: str
+    filled: str | None
+    rule: str
+    mean_before: float | None
+    std_before: float | None
+    mean_after: float
+    std_after: float
+    share_clipped: float
+
+
+@dataclass(frozen=True)
+class InputCard:
+    """What goes into an encoder, from images evenly spread over train.
+
+    Attributes:
+        encoder_inputs: title of the input profile (`configs/inputs/`, or the encoder's own).
+        dataset: its name.
+        side, native: height and width fed; those of the stored images; in pixels.
+        value_rule: whose choice the rule is on this dataset: `authors`, `ours` or `protocol`.
+        notes: what the rules assume.
+        images: how many the card was computed from.
+        channels: in the encoder's order.
+        flags: more than 20 % of a channel's pixels cut off, or its mean more than 2 std from that of pre-training.
+    """
+
+    encoder_inputs: str
+    dataset: str
+    side: int
+    native: list[int]
+    value_rule: str
+    notes: list[str]
+    images: int
+    channels: list[InputChannel]
+    flags: list[str]
+
+
+def input_card(plan: InputPlan, transform: InputTransform, split: Split) -> dict[str, object]:
+    """The plain data of an `InputCard`, ready for JSON."""
     native = np.asarray(split.images[spread(len(split.samples), SAMPLE)])
     after = transform.scaled(native).numpy()
     cut = np.abs(after - transform.scaled(native, clip=False).numpy()) > 1e-6
-    channels: list[dict[str, object]] = []
+    channels: list[InputChannel] = []
     flags: list[str] = []
     for position, channel in enumerate(plan.channels):
         pixels = after[:, position]
         before = None if channel.index is None else native[:, channel.index].astype(np.float64)
-        entry: dict[str, object] = {
-            "wanted": channel.wanted.name,
-            "wavelength_um": channel.wanted.wavelength_um,
-            "source": channel.stored.band if channel.stored else None,
-            "stored_name": channel.stored.name if channel.stored else None,
-            "unit": channel.rule.unit,
-            "filled": channel.filled,
-            "rule": channel.describe().split(" | ", 1)[1],
-            "mean_before": None if before is None else _rounded(before.mean()),
-            "std_before": None if before is None else _rounded(before.std()),
-            "mean_after": _rounded(pixels.mean(dtype=np.float64)),
-            "std_after": _rounded(pixels.std(dtype=np.float64)),
-            "share_clipped": _rounded(cut[:, position].mean()),
-        }
-        channels.append(entry)
-        flags += _flags(plan, channel.wanted.name, float(cut[:, position].mean()), float(pixels.mean(dtype=np.float64)))
-    return {
-        "encoder_inputs": plan.title,
-        "dataset": plan.dataset.name,
-        "side": plan.side,
-        "native": list(plan.dataset.image_size),
-        "value_rule": plan.authority,
-        "notes": list(plan.notes),
-        "images": int(native.shape[0]),
-        "channels": channels,
-        "flags": flags,
-    }
+        share = float(cut[:, position].mean())
+        channels.append(
+            InputChannel(
+                wanted=channel.wanted.name,
+                wavelength_um=channel.wanted.wavelength_um,
+                source=channel.stored.band if channel.stored else None,
+                stored_name=channel.stored.name if channel.stored else None,
+                unit=channel.rule.unit,
+                filled=channel.filled,
+                rule=channel.describe().split(" | ", 1)[1],
+                mean_before=None if before is None else _rounded(before.mean()),
+                std_before=None if before is None else _rounded(before.std()),
+                mean_after=_rounded(pixels.mean(dtype=np.float64)),
+                std_after=_rounded(pixels.std(dtype=np.float64)),
+                share_clipped=_rounded(share),
+            )
+        )
+        flags += _flags(plan, channel.wanted.name, share, float(pixels.mean(dtype=np.float64)))
+    card = InputCard(
+        encoder_inputs=plan.title,
+        dataset=plan.dataset.name,
+        side=plan.side,
+        native=list(plan.dataset.image_size),
+        value_rule=plan.authority,
+        notes=list(plan.notes),
+        images=int(native.shape[0]),
+        channels=channels,
+        flags=flags,
+    )
+    return asdict(card)
 
 
 def _flags(plan: InputPlan, band: str, clipped: float, mean: float) -> list[str]:

@@ -1,0 +1,100 @@
+"""A record, field by field: `python -m docs.generate.record > docs/record.md`, from the docstrings of its dataclasses.
+
+`fields` turns the `Attributes` of any dataclass into rows of a table.
+"""
+
+import dataclasses
+import inspect
+import re
+from typing import Any, get_args
+
+from benchmark.data.input_card import InputCard, InputChannel
+from benchmark.record_store import FOLDER, PREDICTIONS
+from benchmark.records import AxisPoint, Cost, Interval, Membership, Provenance, Record, Run, Score
+from benchmark.scoring.packed import Packed
+from docs.generate.markdown import code, codes, page, sentence, table
+
+PARTS: dict[str, type[Any]] = {
+    "Record": Record,
+    "run": Run,
+    "score": Score,
+    "score.interval": Interval,
+    "input_card": InputCard,
+    "input_card.channels, each": InputChannel,
+    "cost": Cost,
+    "provenance": Provenance,
+    "experiments, each": Membership,
+    "experiments.points, each": AxisPoint,
+}
+"""The dataclasses of a record by where they stand in it."""
+COMMAND = "python -m docs.generate.record > docs/record.md"
+
+
+def record_page() -> str:
+    """The whole page."""
+    arrays = [[code(name), task, sentence(what)] for task, held in PREDICTIONS.items() for name, what in held.items()]
+    text = page(
+        "# A record, field by field",
+        f"<!-- Generated: {COMMAND} -->",
+        "A run leaves one JSON file, the record, and its predictions beside it.\n"
+        "[What a number means](leaderboards.md) stands apart; [in Python](library.md) a `Record` has the same fields.",
+        "## What lies in a results folder",
+        table(["path", "what"], [[codes(path.split(", ")), sentence(what)] for path, what in FOLDER.items()]),
+        "## predictions/KEY.npz",
+        "N test images, K classes; `numpy.load` reads it.",
+        table(["array", "task", "what"], arrays),
+        *(part(where, cls) for where, cls in PARTS.items()),
+    )
+    # Columns that are aligned would all change with one field.
+    return re.sub(r" +\|", " |", re.sub(r"-{3,}\|", "---|", text))
+
+
+def part(where: str, cls: type[Any]) -> str:
+    """A dataclass as a section."""
+    heading = "## records/KEY.json" if cls is Record else f"## {where}"
+    return page(heading, _plain(_said(cls)[0]), table(["field", "type", "what"], fields(cls)))
+
+
+def fields(cls: type[Any]) -> list[list[str]]:
+    """A dataclass's fields: names, types, and what its docstring says; fields that it describes together share a row.
+
+    Raises:
+        KeyError: a field that `Attributes` doesn't describe, or one that isn't there.
+    """
+    kinds = {one.name: _kind(one) for one in dataclasses.fields(cls)}
+    rows = dict[str, list[str]]()
+    for names, text in entries(cls):
+        rows[names[0]] = ["<br>".join(map(code, names)), "<br>".join(kinds.pop(name) for name in names), sentence(text)]
+    if kinds:
+        raise KeyError(f"{cls.__name__}: its docstring doesn't describe {', '.join(kinds)}; add them to Attributes")
+    order = [one.name for one in dataclasses.fields(cls)]
+    return [rows[name] for name in sorted(rows, key=order.index)]
+
+
+def entries(cls: type[Any]) -> list[tuple[list[str], str]]:
+    """(names, text) of each entry of a docstring's `Attributes`; an entry begins where the section's lines do."""
+    blocks = re.split(r"\n(?=\w)", _said(cls)[1])
+    split = (re.match(r"([\w, ]+?): (.*)", _plain(block)) for block in blocks if block.strip())
+    return [(one[1].split(", "), one[2]) for one in split if one]
+
+
+def _said(cls: type[Any]) -> tuple[str, str]:
+    """What a docstring says first, and its `Attributes`, without their indent."""
+    head, _, rest = (inspect.getdoc(cls) or "").partition("\n\nAttributes:\n")
+    return head, inspect.cleandoc(rest) if rest else ""
+
+
+def _kind(field: "dataclasses.Field[Any]") -> str:
+    """A field's type as code; what is packed in the file as it is packed there."""
+    if field.type is Packed:
+        return "packed numbers"
+    text = field.type.__name__ if isinstance(field.type, type) and not get_args(field.type) else str(field.type)
+    return " or ".join(code(one) for one in re.sub(r"\b[a-z_]+\.(?:[a-z_]+\.)*", "", text).split(" | "))
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+if __name__ == "__main__":
+    print(record_page(), end="")
