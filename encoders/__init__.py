@@ -36,6 +36,7 @@ __all__ = [
     "inputs_of",
     "is_named",
     "names",
+    "profile_of",
     "sources",
 ]
 
@@ -139,6 +140,17 @@ def inputs_of(passport: EncoderCard) -> InputSpec:
     given, side = passport.inputs, passport.image_size
     spec = input_spec(given) if isinstance(given, str) else validate(InputSpec, given, f"{passport.name}: inputs")
     return spec if side is None else replace(spec, image_size=side, segmentation_size=side)
+
+
+def profile_of(passport: EncoderCard) -> str:
+    """Where a value rule is added to what an encoder wants to be fed, for a sentence."""
+    if isinstance(passport.inputs, str):
+        here = f"configs/inputs/{passport.inputs}.yaml"
+        return f"{here}, or give rules of its own under 'inputs:' in its YAML file" if passport.home else here
+    if passport.home:
+        return f"inputs.rules in the YAML file of {passport.name} (in {passport.home})"
+    maker = "pangaea_cards" if passport.adapter == "pangaea" else "library_cards"
+    return f"what encoders/{maker}.py makes of its library's scaling"
 
 
 def sources(passport: EncoderCard) -> dict[str, str]:

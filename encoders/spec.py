@@ -182,15 +182,21 @@ class EncoderCard:
     """An encoder's passport.
 
     Attributes:
-        name: the name on the command line.
+        name: what it is called on the command line.
+        title: what it is called in tables.
         adapter: which class puts it behind the interface (`encoders.ADAPTERS`), or `module:Class` of one's own.
         inputs: the file in `configs/inputs/` that says what it is fed, or the keys of an `InputSpec` themselves.
-        options: arguments of the adapter's constructor.
-        image_size: side in pixels it is fed whatever the task, where it isn't what `inputs` says.
         version: raised by hand whenever the same image would give other numbers; part of a run's key.
+        licence: of the weights; stands beside each row.
         role: `model`, `floor` (a trivial baseline) or `control` (an ablated model).
-        parameters: number of frozen parameters at full size; None if it depends on the input.
+        paper: where it was published; words, or `arXiv` with a number.
+        pretraining: what it was trained on, in words.
         pretraining_overlap: datasets of the benchmark whose imagery the model may have seen.
+        parameters: number of frozen parameters at full size; None if it depends on the input.
+        image_size: side in pixels it is fed whatever the task, where it isn't what `inputs` says.
+        weights: where they come from (`Weights`); empty where none are needed.
+        options: what the adapter's `from_card` reads, as `setup.card.options`; part of a run's key. Each adapter checks
+            its own, nobody else does.
         home: folder of the YAML file of an encoder of one's own (`encoders.elsewhere`); empty for the others.
     """
 

@@ -5,9 +5,10 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import MISSING, fields
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -17,8 +18,10 @@ import encoders
 import evaluate
 from benchmark.request import configuration
 from benchmark.request.rows import split
+from docs.generate import card as card_page
 from encoders import elsewhere
 from encoders.errors import UserError
+from encoders.spec import EncoderCard, Unit, Weights
 
 PAGE = Path(__file__).parent.parent / "docs" / "add-your-encoder.md"
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(), re.DOTALL | re.MULTILINE)
@@ -89,6 +92,68 @@ def test_the_pages_command_makes_a_record_and_changed_code_makes_another(
     edit(example.with_suffix(".py"), "(4, 8, 16, 32)", "(4, 8, 16)")
     assert run(*command) == ""
     assert len(list(records.iterdir())) == 2
+
+
+def give_inputs(example: Path, inputs: object = None) -> dict[str, Any]:
+    """Give the example the page's own profile, or another; the profile."""
+    (own,) = [yaml.safe_load(text) for kind, text in BLOCKS if kind == "yaml" and text.startswith("inputs:")]
+    plain: dict[str, Any] = yaml.safe_load(example.read_text()) | own | ({"inputs": inputs} if inputs else {})
+    example.write_text(yaml.safe_dump(plain))
+    profile: dict[str, Any] = plain["inputs"]
+    return profile
+
+
+def test_the_pages_own_profile_runs_on_the_bundled_images(
+    example: Path, run: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(example.parent)
+    give_inputs(example)
+    asked = ("--dataset", "real-chesapeake-patches", "--bands", "authors", "--protocol", "smoke", "--allow-code")
+    assert run("--encoder", example.name, *asked) == ""
+    assert len(list((example.parent / "results" / "records").iterdir())) == 1
+    text = PAGE.read_text()
+    assert all(
+        f"`{unit}`" in text[text.index("Units are") : text.index("## Released weights")] for unit in get_args(Unit)
+    )
+
+
+def test_a_unit_without_a_rule_names_the_users_own_file_or_the_profile_it_names(
+    example: Path, run: Callable[..., str]
+) -> None:
+    profile = give_inputs(example)
+    give_inputs(example, profile | {"rules": [one for one in profile["rules"] if one["unit"] != "unit"]})
+    asked = ("real-chesapeake-patches", "--bands", "authors")
+    error = run("preview", str(example), *asked)
+    assert "has no value rule for unit 'unit' (band 'NearInfrared' of real-chesapeake-patches)" in error
+    assert f"add one to inputs.rules in the YAML file of local_contrast (in {example.parent})" in error
+    give_inputs(example, "satdifuser_8bit")
+    named = "configs/inputs/satdifuser_8bit.yaml, or give rules of its own under 'inputs:' in its YAML file"
+    assert encoders.profile_of(encoders.card(str(example))) == named
+    assert encoders.profile_of(encoders.card("satdifuser")) == "configs/inputs/satdifuser.yaml"
+
+
+def test_the_table_of_keys_is_that_of_the_card() -> None:
+    assert card_page.filled(PAGE.read_text()) == PAGE.read_text(), f"run: {card_page.COMMAND}"
+    told = "\n".join(line.split("|")[1] for line in card_page.table().splitlines())
+    keys = {card_page.OURS.get(one.name, one.name) for one in fields(EncoderCard)} - {""}
+    assert set(re.findall(r"`([\w.]+)`", told)) == keys | {f"weights.{one.name}" for one in fields(Weights)}
+
+
+def test_the_table_says_needed_of_what_a_file_cannot_lack(example: Path) -> None:
+    plain = yaml.safe_load(example.read_text())
+    needed = re.findall(r"^\| `(\w+)` \| \*\*needed", card_page.table(), re.MULTILINE)
+    assert needed
+    whole = {key: plain[key] for key in needed}
+    example.write_text(yaml.safe_dump(whole))
+    card = encoders.card(str(example))
+    defaults = {one.name: one.default for one in fields(EncoderCard) if one.default is not MISSING} | {
+        "home": card.home
+    }
+    assert {name: getattr(card, name) for name in defaults} == defaults
+    for key in needed:
+        example.write_text(yaml.safe_dump({name: value for name, value in whole.items() if name != key}))
+        with pytest.raises(UserError, match=f"'{key}' is"):
+            encoders.card(str(example))
 
 
 # What would run, by command: the file is given to each.
@@ -219,9 +284,8 @@ def test_two_encoders_of_one_name_are_told_apart_before_anything_runs(example: P
 
 
 def test_an_option_and_an_own_profile_reach_the_encoder_through_overrides(example: Path) -> None:
-    plain = yaml.safe_load(example.read_text())
-    (own,) = [yaml.safe_load(text) for kind, text in BLOCKS if kind == "yaml" and text.startswith("inputs:")]
-    example.write_text(yaml.safe_dump(plain | own | {"options": {"strides": [4]}}))
+    give_inputs(example)
+    example.write_text(example.read_text() + "options: {strides: [4]}\n")
     request = configuration.compose(
         rows=[f"{example}-gw", "imagestats"],
         dataset_choice="m-chesapeake",

@@ -151,6 +151,7 @@ def plan(
     side: int | None = None,
     antialias: bool = True,
     windows: bool = False,
+    profile: str = "its file in configs/inputs/",
 ) -> InputPlan:
     """Decide what an encoder is fed on a dataset.
 
@@ -161,6 +162,7 @@ def plan(
         scaling: whose value rule; see `benchmark.data.value_rules`.
         side: in pixels; None for what the encoder's profile says.
         windows: whether an image larger than `side` is fed in windows of it, at native resolution.
+        profile: where `spec` stands (`encoders.profile_of`), for errors.
 
     Raises:
         ImpossibleError: nothing sensible can be fed, or a band is missing and no fill rule applies; says why.
@@ -170,7 +172,7 @@ def plan(
     reason = spec.impossible.get(dataset.name) or spec.impossible.get(dataset.sensor)
     if reason:
         raise ImpossibleError(f"{spec.title} on {dataset.name} is impossible: {reason}")
-    rules = Rules(spec, dataset, scaling)
+    rules = Rules(spec, dataset, scaling, profile)
     stored = _offered(rules, track, band_names)
     wanted = spec.wanted(dataset.sensor)
     if wanted is None:

@@ -22,11 +22,16 @@ ZSCORE = Step("zscore")
 
 @dataclass(frozen=True)
 class Rules:
-    """The value rules of an encoder on a dataset."""
+    """The value rules of an encoder on a dataset.
+
+    Attributes:
+        profile: where one is added to `spec`, for the sentence that says there is none.
+    """
 
     spec: InputSpec
     dataset: Dataset
     scaling: InputScaling
+    profile: str = "its file in configs/inputs/"
 
     @property
     def authority(self) -> Authority:
@@ -61,7 +66,7 @@ class Rules:
                 return rule
         raise UserError(
             f"{self.spec.title} has no value rule for unit '{stored.unit}' (band '{stored.name}' of "
-            f"{self.dataset.name}); add one to its file in configs/inputs/"
+            f"{self.dataset.name}); add one to {self.profile}"
         )
 
     def of_missing(self, stored: list[StoredBand], wanted: Band) -> ValueRule:

@@ -18,7 +18,7 @@ from benchmark.protocol import Protocol
 from benchmark.records import Membership, trains
 from benchmark.request.configuration import Probe, Request, Settings, choices, load_probe
 from benchmark.request.rows import Fusion
-from encoders import LIBRARIES, built_in, card, elsewhere, inputs_of
+from encoders import LIBRARIES, built_in, card, elsewhere, inputs_of, profile_of
 from encoders.errors import UserError, strict, validate
 from encoders.spec import EncoderCard, InputSpec
 
@@ -239,6 +239,7 @@ def plan_inputs(cell: Cell, spec: InputSpec | None = None) -> InputPlan:
         side=fed_side(spec, cell.dataset, rules),
         antialias=rules.antialias,
         windows=cell.dataset.task == "segmentation" and rules.segmentation_view == "windows",
+        profile=profile_of(cell.card),
     )
 
 
