@@ -1,6 +1,7 @@
 """With what a record was made: commit, packages, device, threads. None of it is part of a record's identity."""
 
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -10,8 +11,9 @@ from pathlib import Path
 
 from benchmark.records import Provenance
 
-PACKAGES = ("torch", "diffusers", "transformers", "numpy", "scikit-learn", "scipy", "h5py", "geobench")
+PACKAGES = ("torch", "diffusers", "transformers", "numpy", "scikit-learn", "scipy", "torchmetrics", "h5py", "geobench")
 CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+CPUS = Path("/proc/cpuinfo")
 CHECKOUT = Path(__file__).parent.parent
 
 
@@ -34,8 +36,14 @@ def provenance(device: str, config: dict[str, object]) -> Provenance:
 
 
 def cpu_name() -> str:
-    """What this machine's CPU is called."""
-    return platform.processor() or platform.machine()
+    """What this machine's CPU is called; its architecture where the system has no name for it."""
+    try:
+        named = re.search(
+            r"^model name[ \t]*:[ \t]*(\S.*)$", CPUS.read_text(encoding="utf-8", errors="replace"), re.MULTILINE
+        )
+    except OSError:
+        named = None
+    return named[1].strip() if named else platform.processor() or platform.machine()
 
 
 def versions() -> dict[str, str]:

@@ -198,7 +198,7 @@ def _grid_options(run: Parser) -> None:
     run.add_argument(
         "--dataset", metavar="NAME,...", help="datasets, or classification, segmentation, all, or FILE.yaml"
     )
-    run.add_argument("--probe", metavar="NAME", help="linear, knn or upernet (default: linear; upernet on masks)")
+    run.add_argument("--probe", metavar="NAME", help="see `list probes` (default: linear; upernet on masks)")
     run.add_argument(
         "--fusion", metavar="A,B", help="fusers of encoders without one, see `list fusions` (default: none)"
     )
