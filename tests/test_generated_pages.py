@@ -83,6 +83,19 @@ def test_every_encoder_stands_on_one_page_with_its_licence_inputs_and_weights() 
         assert all(overlap in text for overlap in card.pretraining_overlap)
 
 
+def test_a_page_of_encoders_is_titled_by_its_module_and_shows_every_adapters_options() -> None:
+    titles = {module: encoder_pages.title(module) for module in encoder_pages.modules()}
+    known = {"croma": "CROMA", "satdifuser": "SatDiFuser", "satlas": "Satlas", "baselines": "Floors"}
+    assert known.items() <= titles.items()
+    long = [module for module, title in titles.items() if not 0 < len(title) <= 40]
+    assert not long, f"begin the docstring of {long} with the model's name: it titles its page"
+    assert list(titles).index("satmae") < list(titles).index("baselines")
+    floors = encoder_pages.kind("baselines")
+    assert "# Floors\n" in floors
+    assert "Of `rcf`" in floors
+    assert "options: {features: 512" in floors
+
+
 def test_parity_figures_are_of_every_recording_and_within_their_tolerance() -> None:
     figures = PARITY["figures"]
     assert all(0 <= one["worst"] <= one["tolerance"] for one in figures)
@@ -92,7 +105,7 @@ def test_parity_figures_are_of_every_recording_and_within_their_tolerance() -> N
     assert {"satdifuser", "gw", "lw", "moe"} <= shown
     pages = encoder_pages.pages()
     for one in figures:
-        if one["recording"].partition("_")[0] in encoder_pages.TITLES:
+        if one["recording"].partition("_")[0] in encoder_pages.modules():
             assert f"{one['worst']:.1e}" in pages[f"encoders/{one['recording'].partition('_')[0]}.md"]
 
 
@@ -214,4 +227,4 @@ def test_the_architecture_page_names_every_module_in_its_room() -> None:
         )
         if not named and path.name != "__init__.py":
             lacking.append(relative)
-    assert not lacking, "\n".join(lacking)
+    assert not lacking, f"add to a row of docs/architecture.md: {', '.join(lacking)}"

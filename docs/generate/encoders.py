@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -15,16 +16,6 @@ from docs.generate.markdown import bullets, code, codes, head_comment, link_arxi
 from encoders.spec import EncoderCard, InputSpec, Step
 
 HERE = Path(__file__).parent.parent
-TITLES = {
-    "satdifuser": "SatDiFuser, and its controls",
-    "croma": "CROMA",
-    "dofa": "DOFA",
-    "satmae": "SatMAE",
-    "satlas": "Satlas",
-    "baselines": "Floors",
-    "libraries": "timm, torchgeo, DINOv2",
-}
-"""The pages, by the module in `encoders/` that holds their adapter."""
 WORDS = {"sentinel2": "Sentinel-2", "landsat8": "Landsat-8", "aerial": "aerial"}
 UNTRAINED = (
     "With small networks and drawn weights, in float32 on a CPU, our code against recordings of the authors' own; no "
@@ -34,7 +25,21 @@ UNTRAINED = (
 
 def pages() -> dict[str, str]:
     """Path below the docs folder -> Markdown."""
-    return {"encoders/index.md": index()} | {f"encoders/{module}.md": kind(module) for module in TITLES}
+    return {"encoders/index.md": index()} | {f"encoders/{module}.md": kind(module) for module in modules()}
+
+
+def modules() -> list[str]:
+    """The modules in `encoders/` that hold an adapter of built-in encoders, a page each; floors and controls last."""
+    first: dict[str, EncoderCard] = {}
+    for card in map(encoders.card, encoders.built_in()):
+        known = first.setdefault(_module(card), card)
+        first[_module(card)] = card if card.role == "model" else known
+    return sorted(first, key=lambda module: (first[module].role != "model", module))
+
+
+def title(module: str) -> str:
+    """A page's title: what its adapter's module calls itself, the words before the first `(`, `:`, `.` or `behind`."""
+    return re.split(r" \(|:|\.| behind ", _first_words(module), maxsplit=1)[0]
 
 
 def index() -> str:
@@ -68,14 +73,14 @@ def kind(module: str) -> str:
     profiles = dict.fromkeys(card.inputs for card in cards if isinstance(card.inputs, str))
     released = [card for card in cards if card.weights.files]
     return page(
-        f"# {TITLES[module]}",
+        f"# {title(module)}",
         link_arxiv(_first_words(module)),
         "## Models\n\n" + _models(cards),
         _family([card.name for card in cards]),
         "## What they are fed\n\n" + "\n\n".join(_profile(name) for name in profiles),
         "## Weights\n\n" + _weights(released) if released else "",
         "## What they saw, and the benchmark\n\n" + _seen(cards) if any(card.pretraining for card in cards) else "",
-        "## Options\n\n" + _options(cards[0]) if cards[0].options else "",
+        _options(cards),
         "## Parity\n\n" + parity(_recordings(module)) if _recordings(module) else "",
     )
 
@@ -270,8 +275,18 @@ def _seen(cards: Sequence[EncoderCard]) -> str:
     return table(["pre-training", "datasets whose imagery it may have seen", "encoders"], rows)
 
 
-def _options(card: EncoderCard) -> str:
-    """The options of the page's first card, as its file has them, comments and all."""
-    text = (configs.ROOT / "encoder" / f"{card.name}.yaml").read_text(encoding="utf-8")
-    found = text[text.index("\noptions:") + 1 :].rstrip()
-    return page(f"Of `{card.name}`; each can be overridden, as `encoder.options.KEY=VALUE`:", f"```yaml\n{found}\n```")
+def _options(cards: Sequence[EncoderCard]) -> str:
+    """The options of each adapter's first card that has any, as its file has them, comments and all."""
+    first: dict[str, EncoderCard] = {}
+    for card in cards:
+        if card.options:
+            first.setdefault(card.adapter, card)
+    parts = []
+    for card in first.values():
+        text = (configs.ROOT / "encoder" / f"{card.name}.yaml").read_text(encoding="utf-8")
+        found = text[text.index("\noptions:") + 1 :].rstrip()
+        parts += [
+            f"Of `{card.name}`; each can be overridden, as `encoder.options.KEY=VALUE`:",
+            f"```yaml\n{found}\n```",
+        ]
+    return page("## Options", *parts) if parts else ""
