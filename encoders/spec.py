@@ -160,8 +160,8 @@ class Weights:
         source: a sentence that says where they are published.
         random: True where the weights are drawn from a seed; such rows are marked and never ranked.
         sha256: by path, where published; of some no more than the first digits are.
-        urls: by path, where `evaluate.py fetch` gets it.
-        archives: by folder, the zip whose files of the card `evaluate.py fetch` unpacks there.
+        urls: by path, where `fetch encoder NAME` gets it.
+        archives: by folder, the zip whose files of the card `fetch encoder NAME` unpacks there.
         bytes: by path, exact size where published.
         gigabytes: of all files together, about.
     """

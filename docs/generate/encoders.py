@@ -135,8 +135,8 @@ def _models(cards: Sequence[EncoderCard]) -> str:
             card.title,
             card.role,
             _millions(card),
-            _levels(declared()[card.name]),
-            str(declared()[card.name].embedding) + (" a band" if declared()[card.name].a_band else ""),
+            _levels(_shapes(card)),
+            str(_shapes(card).embedding) + (" a band" if _shapes(card).a_band else ""),
             card.licence,
             str(card.version),
         ]
@@ -154,6 +154,17 @@ def _models(cards: Sequence[EncoderCard]) -> str:
     ]
     papers = dict.fromkeys(card.paper for card in cards if card.paper)
     return page(table(header, rows), "Paper: " + link_arxiv("; ".join(papers)) + "." if papers else "")
+
+
+def _shapes(card: EncoderCard) -> Declared:
+    """What its features look like.
+
+    Raises:
+        KeyError: `configs/features.yaml` doesn't say.
+    """
+    if card.name not in declared():
+        raise KeyError(f"{card.name}: run python -m benchmark.features.shapes > configs/features.yaml")
+    return declared()[card.name]
 
 
 def _levels(one: Declared) -> str:
