@@ -19,39 +19,6 @@ from encoders.errors import UserError, to_json, validate, validate_json
 
 REMEDY = "delete it and run the same command again"
 """For every record that is not whole."""
-FOLDER = {
-    "records/KEY.json": "a record; KEY is that of its run",
-    "predictions/KEY.npz": "the predictions its score was computed from",
-    "errors/TITLE-DIGITS.json": "why a cell has no record (`benchmark.grid.failures.Failure`); gone once it has one",
-    "pictures/DATASET-DIGITS.npz": "a few test images of each dataset (`benchmark.pictures.examples`), for the page",
-    "pictures/KEY.npz": "what a trained fuser looked at (`benchmark.pictures.interpretation`), no part of any number",
-    "pictures/features-*.npz, pictures/attention-*.npz": "arrays of `preview --features` and `--attention`",
-    "preview/*.png": "what `preview` showed",
-    "index.html": "the page for the browser, made of the records",
-    "leaderboard*.csv, leaderboard.md, leaderboard.tex": "their tables",
-    "geobench_results.csv": "in GEO-Bench's own columns, where any of its datasets has a record",
-    "figures/": "figures by `report`",
-    "jobs/, tensorboard/": "logs of the executor `slurm`; of the tracker `tensorboard`",
-    ".lock": "held while a record or report is written",
-}
-"""What lies in a results folder, by path. Records, predictions and pictures are measured; tables, page and figures are
-made of them anew."""
-PREDICTIONS: dict[str, dict[str, str]] = {
-    "classification": {
-        "scores": "(N, K) float32: probability of each class, by the fit that is reported",
-        "labels": "(N,) the true class; (N, K) of 0 and 1 for several labels",
-    },
-    "segmentation": {
-        "masks": "(N, H, W) uint8: predicted classes, on the grid of the protocol's `label_size`",
-        "confusions": "(N, K, K): pixels of each image by [truth, prediction]",
-    },
-    "both": {
-        "groups": "(N,) whole numbers: images of one group count as one observation",
-        "samples": "(N,) text: names of the test images, each once",
-    },
-}
-"""The arrays of a predictions file by task: N test images, K classes. `verify` checks them
-(`scoring.consistency`)."""
 
 
 class RecordStore:

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import evaluate
-from benchmark.record_store import FOLDER, PREDICTIONS, RecordStore
+from benchmark.record_store import RecordStore
 from benchmark.records import Record
 from docs.generate import record
+from docs.generate.record import FOLDER, PREDICTIONS
 from tests.documented import ROOT
 
 PAGE = ROOT / "docs" / "record.md"
