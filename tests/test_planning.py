@@ -146,7 +146,7 @@ def test_what_is_impossible_is_known_without_a_worker(tmp_path: Path, monkeypatc
     monkeypatch.setattr(InlineExecutor, "run", lambda *_: pytest.fail("nothing is left to run"))
     (result,) = sweep(asked("croma_tiny_sar", "m-eurosat"), places(tmp_path), request("rcf", "m-eurosat").executor)
     assert result.outcome == "impossible"
-    assert "is impossible: it has no" in result.message
+    assert "is impossible: on the rgb track it has no" in result.message
 
 
 def test_what_is_done_is_known_by_its_fuser_and_all_its_seeds(tmp_path: Path) -> None:

@@ -182,12 +182,14 @@ def plan(
             wanted = tuple(sorted(colours, key=lambda band: COLOURS.index(str(band.common))))
     if spec.any_subset:
         wanted = tuple(band for band in wanted if find(band, [offered for offered, *_ in stored]))
+    it_has = "it has" if track == "authors" else "on the rgb track it has"
     lacking = [name for name in spec.required if name not in [band.name for band, *_ in stored]]
     if lacking:
-        raise ImpossibleError(f"{spec.title} on {dataset.name} is impossible: it has no {' or '.join(lacking)}")
+        raise ImpossibleError(f"{spec.title} on {dataset.name} is impossible: {it_has} no {' or '.join(lacking)}")
     if not any(find(band, [offered for offered, *_ in stored]) for band in wanted):
-        raise ImpossibleError(f"{spec.title} on {dataset.name} is impossible: it has none of the bands wanted")
-    channels = tuple(_channel(band, rules, stored, missing_bands) for band in wanted)
+        raise ImpossibleError(f"{spec.title} on {dataset.name} is impossible: {it_has} none of the bands wanted")
+    offering = dataset.name if track == "authors" else f"{dataset.name} on the rgb track"
+    channels = tuple(_channel(band, rules, stored, missing_bands, offering) for band in wanted)
     own = scaling == "authors"
     side = side or spec.side(max(dataset.image_size), dataset.task)
     return InputPlan(
@@ -219,7 +221,7 @@ def _offered(rules: Rules, track: Track, band_names: BandNames) -> list[_Offer]:
     return offers
 
 
-def _channel(wanted: Band, rules: Rules, offers: list[_Offer], missing_bands: Sequence[str]) -> Channel:
+def _channel(wanted: Band, rules: Rules, offers: list[_Offer], missing_bands: Sequence[str], offering: str) -> Channel:
     spec, dataset = rules.spec, rules.dataset
     bands = [band for band, *_ in offers]
     told = Band(wanted.name, wanted.common, spec.wavelength(wanted))
@@ -239,7 +241,7 @@ def _channel(wanted: Band, rules: Rules, offers: list[_Offer], missing_bands: Se
         if fill == "zero_scaled" or (fill == "zero_raw" and not needs_statistics(rule.steps)):
             return Channel(told, rule, None, None, fill, 0.0, dataset.product_level)
     raise ImpossibleError(
-        f"{spec.title} wants band {wanted.name}, which {dataset.name} doesn't have, and none of "
+        f"{spec.title} wants band {wanted.name}, which {offering} doesn't have, and none of "
         f"missing_bands=[{','.join(missing_bands)}] applies; choose from {', '.join(FILLS)}"
     )
 

@@ -34,7 +34,7 @@ class Profile:
         except UserError as error:
             sentence, found, reason = str(error).partition(" is impossible: ")
             # A band that is not there and not filled: alike on every dataset of a track.
-            return reason if found else sentence.partition(";")[0].replace(dataset.name, f"the dataset's {track} track")
+            return reason if found else sentence.partition(";")[0].replace(dataset.name, "the dataset")
 
 
 def profiles() -> list[Profile]:
