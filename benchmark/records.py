@@ -44,7 +44,8 @@ class Run:
         inputs, image_size: resolved channels, one text each (source band, unit, value rule); the side fed, in pixels.
         precision: dtype of the frozen part, followed by `compiled` where it was.
         dataset, data: name, and content fingerprint of each split.
-        dataset_facts: what of the dataset's description enters a number: metric, classes, groups, no-data value.
+        dataset_facts: what of the dataset's description enters a number: metric, whether an image has several labels,
+            number of classes, groups (what they go by, and its pattern), no-data value.
         partition: one that the dataset's files list (`default`, GEO-Bench's `0.01x_train`), a draw of ours
             (`stratified_0.01_draw0`) or `spatial` (`benchmark.data.partitions`).
         bands, band_names, missing_bands: track, stored or corrected names, fill rules.
@@ -114,12 +115,14 @@ class Score:
         interval: of the headline metric.
         group_counts: the additive counts that the headline metric is computed from, [fit, group, count]: the fit that
             is reported, then refits on bootstraps of train (linear probe alone); groups as `numpy.unique` sorts those
-            of the predictions; which counts is the metric's (`scoring.counts.group_counts`). In the file whole
-            numbers stand as `{"shape": [...], "whole": "1 1 0 ..."}` (`scoring.packed`).
+            of the predictions; which counts is the metric's (`benchmark.scoring.counts.group_counts`). In the file
+            whole numbers stand as `{"shape": [...], "whole": "1 1 0 ..."}` (`benchmark.scoring.packed`).
         confusion: images or pixels by [truth, prediction]; for multi-label a table of 2 x 2 each label.
-        resamples: the headline metric in each bootstrap sample of the interval (`scoring.statistics.unpack`). Sample
-            b drew the same groups in every record of one test split, probe and protocol. Empty with one group.
-        calibration: by bin of confidence: how many, the sum of their confidences, how many correct.
+        resamples: the headline metric in each bootstrap sample of the interval, base64 of little-endian float32
+            (`benchmark.scoring.statistics.unpack`). Sample b drew the same groups in every record of one test split,
+            probe and protocol. Empty with one group.
+        calibration: by bin of confidence, 15 of equal width over [0, 1] from the lowest: how many, the sum of their
+            confidences, how many correct. Of the highest score, with several labels of each label's probability.
         n_groups: number of independent test groups.
         n_train, n_test: images of these splits.
     """

@@ -1,7 +1,7 @@
 """What the floors and the tiny SatDiFuser give on the bundled sample, few numbers each, for `test_golden.py`.
 
 `python -m tests.golden` writes `tests/golden.json` anew: after a change that is meant to move numbers, and that
-raised the version of what it changed.
+raised the version of what it changed, or that added a metric. Last digits of other cells move with the machine.
 """
 
 import json

@@ -10,6 +10,7 @@ from encoders.bands import KNOWN
 from encoders.baselines import cells
 from encoders.errors import UserError
 
+FLOORS = [name for name in encoders.built_in() if encoders.card(name).role == "floor"]
 BANDS = tuple(KNOWN[name] for name in ("red", "green", "blue", "nir"))
 
 
@@ -49,7 +50,7 @@ def test_random_convolutional_features_follow_torchgeos_definition() -> None:
     torch.testing.assert_close(given, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["imagestats", "rcf"])
+@pytest.mark.parametrize("name", FLOORS)
 def test_same_image_same_features_in_any_batch(name: str) -> None:
     encoder = encoders.build(name, bands=BANDS)
     images = torch.rand(5, 4, 24, 24)
@@ -98,7 +99,7 @@ def test_random_convolutional_features_equal_torchgeos() -> None:
     torch.testing.assert_close(encoders.build("rcf")(images).embedding, theirs, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["imagestats", "rcf"])
+@pytest.mark.parametrize("name", FLOORS)
 def test_an_embedding_alone_is_that_of_the_features(name: str) -> None:
     encoder = encoders.build(name, bands=BANDS)
     stem = encoder.stem(torch.rand(2, encoder.channels, 40, 33, generator=torch.Generator().manual_seed(0)))

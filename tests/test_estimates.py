@@ -76,7 +76,8 @@ def estimated(folder: Path, found: Sequence[Cell], known: Rates | None = None) -
 
 
 def test_every_built_in_encoder_says_what_its_features_look_like() -> None:
-    assert [name for name in shapes.declared() if " " not in name] == encoders.built_in()
+    remedy = "run: python -m benchmark.features.shapes > configs/features.yaml"
+    assert [name for name in shapes.declared() if " " not in name] == encoders.built_in(), remedy
 
 
 FLOORS = [name for name in encoders.built_in() if encoders.card(name).role == "floor"]

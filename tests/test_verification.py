@@ -121,11 +121,7 @@ EDITS: dict[str, tuple[str, Callable[[Plain], object], str]] = {
     "metric": ("classification", lambda p: p["score"]["metrics"].update(accuracy=0.99), "score.metrics.accuracy: 0.99"),
     "other metric": ("classification", lambda p: p["score"]["metrics"].update(f1_macro=0.0), "score.metrics.f1_macro"),
     "metric too many": ("classification", lambda p: p["score"]["metrics"].update(wow=1.0), "holds wow; edited"),
-    "metric too few": (
-        "segmentation",
-        lambda p: p["score"]["metrics"].pop("ece"),
-        "lacks ece; edited, or made by a version",
-    ),
+    "headline too few": ("segmentation", lambda p: p["score"]["metrics"].pop("miou_truth"), "lacks miou_truth"),
     "metric out of range": (
         "classification",
         lambda p: p["score"]["metrics"].update(accuracy=1.5),
@@ -211,6 +207,12 @@ def test_an_edited_record_is_found_out(results: RecordStore, change: Callable[[P
     assert any(message in problem.what for problem in found), [problem.what for problem in found]
     assert {problem.file.parent.name for problem in found} == {"records"}
     assert all(problem.remedy and "\n" not in problem.what for problem in found)
+
+
+@pytest.mark.parametrize("task", list(CELLS))
+def test_a_record_of_a_version_that_measured_less_is_whole(results: RecordStore) -> None:
+    edit(results, lambda plain: plain["score"]["metrics"].pop("ece"))
+    assert not problems(results)
 
 
 @pytest.mark.parametrize("task", ["classification"])

@@ -168,7 +168,7 @@ def _classification(record: Record, facts: Facts, rules: Rules, predictions: Arr
     scores, labels = predictions["scores"], predictions["labels"]
     found = metrics.classification_metrics(scores, labels, facts.multilabel)
     found |= metrics.asked_for((*rules.reported, facts.metric), found, scores, labels)
-    yield from _metric_faults(record, found)
+    yield from _metric_faults(record, rules, found)
     confusion = metrics.classification_confusion(scores, labels, facts.multilabel)
     bins = calibration.classification_calibration(scores, labels, facts.multilabel)
     grouped = counts.group_counts(facts.metric, scores, labels, predictions["groups"])
@@ -187,7 +187,7 @@ def _segmentation(record: Record, facts: Facts, rules: Rules, predictions: Array
     ece = calibration.expected_calibration_error(bins)
     found = metrics.segmentation_metrics(whole, facts.no_data)
     found |= metrics.asked_for((*rules.reported, facts.metric), found, confusions, None, facts.no_data)
-    yield from _metric_faults(record, found | {"ece": ece})
+    yield from _metric_faults(record, rules, found | {"ece": ece})
     yield from _compared("confusion", record.score.confusion, whole)
     scored = whole.copy()
     if rules.no_data == "ignored" and facts.no_data is not None:
@@ -198,10 +198,11 @@ def _segmentation(record: Record, facts: Facts, rules: Rules, predictions: Array
     yield from _compared("group_counts[0]", record.score.group_counts[:1], grouped[None])
 
 
-def _metric_faults(record: Record, found: Mapping[str, float]) -> Iterator[str]:
+def _metric_faults(record: Record, rules: Rules, found: Mapping[str, float]) -> Iterator[str]:
     stored = record.score.metrics
-    if lacking := sorted(found.keys() - stored.keys()):
-        yield f"score.metrics: lacks {', '.join(lacking)}; edited, or made by a version that did not measure it"
+    # Any other may have come with a later version.
+    if lacking := sorted({*rules.reported, record.score.headline} & found.keys() - stored.keys()):
+        yield f"score.metrics: lacks {', '.join(lacking)}"
     if surplus := sorted(stored.keys() - found.keys()):
         yield f"score.metrics: holds {', '.join(surplus)}; edited, or made by a version that measures more"
     for name in sorted(stored.keys() & found.keys()):
