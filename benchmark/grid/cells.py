@@ -32,8 +32,12 @@ class Cell:
     """One row on one dataset: an encoder, a fuser and a probe.
 
     Attributes:
-        card: as the protocol sets it.
-        dataset: `metric` is the protocol's headline metric on it.
+        card: of the encoder (`encoders.spec.EncoderCard`, configs/encoder/), as the protocol sets it.
+        fusion: the fuser (configs/fusion/).
+        dataset: `benchmark.data.dataset.Dataset` (configs/dataset/); `metric` is the protocol's headline metric on it.
+        probe: what is fitted (configs/probe/).
+        protocol: `benchmark.protocol.Protocol` (configs/protocol/).
+        settings: what configs/config.yaml holds beside these: track, partition, device, precision, ...
         row, row_title: of the encoder, or of the family that it stands for here.
         told: what an experiment tells it by from its other cells, in a few words.
         variant: what of that changes the row itself; see `Record.variant`.

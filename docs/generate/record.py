@@ -9,6 +9,7 @@ import re
 from typing import Any, get_args
 
 from benchmark.data.input_card import InputCard, InputChannel
+from benchmark.grid.cells import Cell
 from benchmark.records import AxisPoint, Cost, Interval, Membership, Provenance, Record, Run, Score
 from benchmark.scoring.packed import Packed
 from docs.generate.markdown import code, codes, page, sentence, table
@@ -22,6 +23,7 @@ PARTS: dict[str, type[Any]] = {
     "input_card.channels, each": InputChannel,
     "cost": Cost,
     "provenance": Provenance,
+    "provenance.config": Cell,
     "experiments, each": Membership,
     "experiments.points, each": AxisPoint,
 }
