@@ -9,6 +9,7 @@ import contextlib
 import os
 import select
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,7 +35,7 @@ def stoppable() -> Iterator[Callable[[], None]]:
     """Within it a signal raises `Stopped`, and ends the process after `GRACE_SECONDS`; in a main thread only.
 
     Python drops what is raised in a finaliser, and a signal may fall into one: what is yielded, called when the work is
-    done, raises `Stopped` then.
+    done, raises `Stopped` then, and nothing is printed of what was dropped.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: None
@@ -54,6 +55,13 @@ def stoppable() -> Iterator[Callable[[], None]]:
         if asked:
             raise Stopped(asked[0])
 
+    tell_dropped = sys.unraisablehook
+
+    def tell_others(dropped: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(dropped.exc_value, Stopped):
+            tell_dropped(dropped)
+
+    sys.unraisablehook = tell_others
     handlers = {number: signal.signal(number, stop) for number in SIGNALS}
     watch = threading.Thread(target=_watch, args=(ear,), daemon=True)
     watch.start()
@@ -64,6 +72,7 @@ def stoppable() -> Iterator[Callable[[], None]]:
         signal.set_wakeup_fd(wakeup)
         for number, handler in handlers.items():
             signal.signal(number, handler)
+        sys.unraisablehook = tell_dropped
         os.close(mouth)
 
 

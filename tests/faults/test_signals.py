@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -102,10 +103,12 @@ class Dropping:
         signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_signal_that_falls_into_a_finaliser_is_not_lost() -> None:
+def test_a_signal_that_falls_into_a_finaliser_is_not_lost_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda dropped: told.append(dropped.exc_value))
     with stoppable() as stop_if_asked:
         stop_if_asked()
         Dropping()
         with pytest.raises(Stopped):
             stop_if_asked()
+    assert not told
