@@ -23,6 +23,7 @@ from tests.hostile_pickles import HOSTILE
 
 FILES = ("m/res{size}/config.json", "m/{part}/w.safetensors | m/{part}/w.bin", "m/extra.json ?")
 
+# Which these tests write on purpose, and PyTorch tells of.
 pytestmark = pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 
 

@@ -58,17 +58,8 @@ def test_fusers_trained_on_one_stream_give_the_records_of_each_trained_alone(hom
 
 
 def test_flipped_copies_are_of_train_alone_and_make_another_run(home: Path, tmp_path: Path) -> None:
-    arguments = (
-        *DEMO,
-        "--encoder",
-        "rcf",
-        "--device",
-        "cpu",
-        "--output",
-        str(tmp_path),
-        "--features-dir",
-        str(tmp_path),
-    )
+    arguments = (*DEMO, "--encoder", "rcf", "--device", "cpu")
+    arguments += ("--output", str(tmp_path), "--features-dir", str(tmp_path))
     assert run(home, *arguments, "protocol.augmentation=flips", *SHORT) == 0
     assert run(home, *arguments, *SHORT) == 0
     flipped, plain = sorted(RecordStore(tmp_path), key=lambda record: -record.cost.images)
@@ -120,7 +111,7 @@ def test_the_demo_runs_masks_too(home: Path, tmp_path: Path, capsys: pytest.Capt
     assert record.score.n_groups == 4
 
 
-def test_a_multi_label_dataset_runs_end_to_end(home: Path, tmp_path: Path) -> None:
+def test_a_multi_label_dataset_runs_end_to_end(tmp_path: Path) -> None:
     root = tmp_path / "root"
     write_dataset(root, "m-bigearthnet", n=(24, 8, 8), seed=1)
     arguments = (
@@ -156,16 +147,8 @@ def test_learnable_content_is_learnt_and_noise_stays_at_chance(tmp_path: Path) -
 def test_a_label_fraction_is_a_run_of_its_own(tmp_path: Path) -> None:
     root = tmp_path / "root"
     write_dataset(root, "m-eurosat", n=(40, 10, 10), seed=0)
-    arguments = (
-        "--encoder",
-        "imagestats",
-        "--dataset",
-        "m-eurosat",
-        "--data-root",
-        str(root),
-        "--output",
-        str(tmp_path),
-    )
+    arguments = ("--encoder", "imagestats", "--dataset", "m-eurosat", "--data-root", str(root))
+    arguments += ("--output", str(tmp_path))
     assert run(tmp_path, *arguments, *SHORT) == 0
     assert run(tmp_path, *arguments, "--partition", "0.10x_train", *SHORT) == 0
     sizes = {record.run.partition: record.score.n_train for record in RecordStore(tmp_path)}
