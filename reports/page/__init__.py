@@ -8,6 +8,7 @@ the hashes of its own script and style: no other runs, and nothing is fetched.
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,8 +46,10 @@ SCRIPTS = (
     "parts.js",
     "main.js",
 )
-DIRECTIONS = {code: f"\\u{code:04x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
-"""What turns the direction of a text and of what stands behind it, written out (Unicode Standard Annex 9)."""
+DIRECTIONS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""What turns the direction of a text and of what stands behind it (Unicode Standard Annex 9)."""
+_ESCAPED_DIRECTIONS = re.compile(r"(?<!\\)((?:\\\\)*)\\(u202[a-e]|u206[6-9])")
+"""The same in JSON: a backslash after an even number of them."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,12 @@ def write(content: Content, folder: Path, drawn: Sequence[Drawn] | None = None) 
         script=script,
         script_hash=_source_hash(script),
     )
-    return write_atomically(folder / NAME, text.translate(DIRECTIONS).encode())
+    return write_atomically(folder / NAME, written_out(text).encode())
+
+
+def written_out(text: str) -> str:
+    """The text with the codes of what turns its direction in place of it."""
+    return DIRECTIONS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _board(number: int, label: str, table: Table) -> Board:
@@ -139,8 +147,7 @@ def _span(low: float, high: float, digits: int) -> str:
 def _inert(data: object) -> str:
     """JSON that no text in it can end the element of, or be markup in."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    for code in DIRECTIONS:
-        text = text.replace(f"\\u{code:04x}", f"\\\\u{code:04x}")
+    text = _ESCAPED_DIRECTIONS.sub(r"\1\\\\\2", text)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
