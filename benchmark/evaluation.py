@@ -43,6 +43,7 @@ def evaluate(group: Sequence[Resolved], places: Places) -> list[UserError | None
     Raises:
         UserError: what stops the whole group, in one sentence.
     """
+    progress.tell(progress.Step("load"))  # first of all, the frameworks
     from benchmark.data.input_card import input_card
     from benchmark.features.tiers import measure
     from benchmark.pictures import examples

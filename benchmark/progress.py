@@ -15,7 +15,8 @@ LINE_EVERY_SECONDS = 10.0
 STEP_EVERY_SECONDS = 0.2
 """How often a listener is told at most: it may be another process."""
 
-Stage = Literal["ingest", "encode", "train"]
+Stage = Literal["ingest", "load", "encode", "train"]
+"""Of a group of cells; it loads frameworks and weights."""
 
 
 @dataclass(frozen=True)

@@ -153,7 +153,7 @@ def test_local_workers_give_the_records_of_one_process(home: Path, expected: dic
     assert [result.outcome for result in results] == ["done", "done"]
     assert contents(folder) == expected
     seen = {(step.group, step.stage) for step in steps}
-    assert seen >= {(cell.title, stage) for cell in asked() for stage in ("start", "train")}
+    assert seen >= {(cell.title, stage) for cell in asked() for stage in ("start", "load", "train")}
     again = sweep(asked(), places(folder, home), options("local", "executor.workers=2"))
     assert [result.outcome for result in again] == ["skipped", "skipped"]
     assert not multiprocessing.active_children()
