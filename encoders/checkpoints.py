@@ -271,7 +271,7 @@ def _flat(content: object, prefix: str = "", depth: int = 0) -> dict[str, Any]:
 
 
 def fit(model: "nn.Module", state: "Mapping[str, Tensor]", where: str | Path, *, drop: Collection[str] = ()) -> None:
-    """Put tensors into a model whose names, shapes and kinds must be theirs exactly.
+    """Put finite tensors into a model whose names, shapes and kinds must be theirs exactly.
 
     Args:
         model: may stand on the meta device: the tensors themselves become its weights.
@@ -279,8 +279,10 @@ def fit(model: "nn.Module", state: "Mapping[str, Tensor]", where: str | Path, *,
         drop: names that may be there and are left out.
 
     Raises:
-        UserError: names what is missing, unexpected or of another shape.
+        UserError: names what is missing, unexpected or of another shape, or which weights are NaN or infinite.
     """
+    from encoders.finite import all_finite
+
     given = {name: tensor for name, tensor in state.items() if name not in drop}
     expected = model.state_dict()
     other = [
@@ -297,6 +299,11 @@ def fit(model: "nn.Module", state: "Mapping[str, Tensor]", where: str | Path, *,
     if any(faults.values()):
         told = "; ".join(f"{what}: {_some(names)}" for what, names in faults.items() if names)
         raise UserError(f"{where}: not the weights of this model ({told}); download the released file again")
+    # A buffer may be infinite by right: a mask of attention. Tensors of names and shapes alone hold nothing.
+    weights = {name: given[name] for name, _ in model.named_parameters() if not given[name].is_meta}
+    infinite = [name for name, tensor in weights.items() if not all_finite(tensor)]
+    if infinite:
+        raise UserError(f"{where}: weights are NaN or infinite ({_some(infinite)}); download the released file again")
     model.load_state_dict(given, strict=True, assign=True)
 
 

@@ -183,6 +183,15 @@ def test_tensors_must_fit_name_by_name() -> None:
             fit(nn.BatchNorm1d(3), changed, "f.bin")
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_finite_are_named(dtype: torch.dtype, value: float) -> None:
+    model = nn.BatchNorm1d(3)
+    state = {**model.state_dict(), "bias": torch.tensor([0.0, value, 0.0], dtype=dtype)}
+    with pytest.raises(UserError, match=r"^f.bin: weights are NaN or infinite \(bias\); download"):
+        fit(model, state, "f.bin")
+
+
 def test_long_lists_of_faults_are_cut() -> None:
     with pytest.raises(UserError, match="missing: weight, bias, running_mean and 2 more"):
         fit(nn.BatchNorm1d(3), {}, "f.bin")
