@@ -299,6 +299,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 if __name__ == "__main__":
     code = main()
-    # Python would look through all that thousands of records left once more, though the process ends.
-    gc.freeze()
+    if "torch" not in sys.modules:  # whose parts tell of each object that is left
+        # Python would look through all that thousands of records left once more, though the process ends.
+        gc.freeze()
     sys.exit(code)
