@@ -6,13 +6,14 @@ A record is written atomically and validated whenever it is read.
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from filelock import FileLock
 from pydantic_core import from_json
 
 from benchmark.atomic import write_atomically
+from benchmark.record_fit import misfit, shape_of
 from benchmark.records import SCHEMA, Membership, Record, shown_config
 from benchmark.scoring import packed
 from encoders.errors import UserError, to_json, validate, validate_json
@@ -103,7 +104,8 @@ def read_record(path: Path) -> Record:
     """Read and validate the record in a file.
 
     Raises:
-        UserError: the file is damaged, of another schema, or its key is not that of its run.
+        UserError: the file is damaged, of another schema, its key is not that of its run, or its fields don't fit one
+            another.
     """
     try:
         text = path.read_bytes()
@@ -116,6 +118,7 @@ def read_record(path: Path) -> Record:
         _check_schema(_schema(text), path)
         raise UserError(f"{error}; {REMEDY}") from None
     _check_identity(record, path)
+    _check_fit(record, shape_of(record.score.group_counts), record.provenance.config.get("protocol"), path)
     return record
 
 
@@ -124,16 +127,20 @@ def _read_light(path: Path) -> Record:
     try:
         plain = from_json(path.read_bytes())
         score, provenance = plain["score"], plain["provenance"]
+        shape = None
         if isinstance(score["group_counts"], dict):
-            packed.check(score["group_counts"])
+            shape, _ = packed.check(score["group_counts"])
             score["group_counts"] = []
         # Their form is free: all that can be wrong is that they are something else.
         if isinstance(plain["input_card"], dict):
             plain["input_card"] = {}
+        protocol = None
         if isinstance(provenance["config"], dict):
+            protocol = provenance["config"].get("protocol")
             provenance["config"] = shown_config(provenance["config"])
         record = validate(Record, plain, str(path))
         _check_identity(record, path)
+        _check_fit(record, shape or shape_of(record.score.group_counts), protocol, path)
     except (UserError, OSError, ValueError, KeyError, TypeError):
         return read_record(path).light()  # says what is wrong
     return record.light()
@@ -143,6 +150,11 @@ def _check_identity(record: Record, path: Path) -> None:
     _check_schema(record.schema, path)
     if record.key != record.run.key or record.key != path.stem:
         raise UserError(f"{path}: its key is not that of its run, so it was edited; {REMEDY}")
+
+
+def _check_fit(record: Record, counts: Sequence[int] | None, protocol: object, path: Path) -> None:
+    if wrong := misfit(record.score, record.run.dataset_facts, counts, protocol):
+        raise UserError(f"{path}: {wrong}; {REMEDY}")
 
 
 def _check_schema(schema: object, path: Path) -> None:

@@ -8,7 +8,9 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from benchmark.scoring.packed import Packed
 from encoders.errors import strict
@@ -16,6 +18,22 @@ from encoders.errors import strict
 SCHEMA = 3
 """Raised when a record's fields change meaning; older records are refused with the command that remakes them."""
 
+CALIBRATION_BINS = 15
+"""Of equal width over [0, 1], lower edges included; torchmetrics' default."""
+_ROUNDING = 1e-6
+"""By which sums in float32 pass 1: an average precision of 1 comes out as 1.0000001."""
+
+# Bounds alone, which pydantic checks without a call of Python: a folder may hold 10,000 records.
+Fraction = Annotated[float, Field(ge=0, le=1 + _ROUNDING)]
+Number = Annotated[int, Field(ge=0)]
+AtLeastOne = Annotated[int, Field(ge=1)]
+Amount = Annotated[float, Field(ge=0)]
+Row = Annotated[list[Number], Field(min_length=1)]
+Square = Annotated[list[Row], Field(min_length=1)]
+Pair = Annotated[list[Number], Field(min_length=2, max_length=2)]
+Decisions = Annotated[list[Pair], Field(min_length=2, max_length=2)]
+Bin = Annotated[list[Amount], Field(min_length=3, max_length=3)]
+Bins = Annotated[list[Bin], Field(min_length=CALIBRATION_BINS, max_length=CALIBRATION_BINS)]
 
 FITTED = ("none", "pca")
 """Kinds of fusers that no gradient trains: what they give, a probe is fitted on."""
@@ -96,8 +114,8 @@ class Interval:
         method: how it was made, a clause.
     """
 
-    low: float
-    high: float
+    low: Fraction
+    high: Fraction
     method: str
 
 
@@ -128,17 +146,17 @@ class Score:
     """
 
     headline: str
-    metrics: dict[str, float]
-    validation: float
+    metrics: dict[str, Fraction]
+    validation: Fraction
     chosen: dict[str, float]
     interval: Interval
     resamples: str
     group_counts: Packed
-    confusion: list[list[int]] | list[list[list[int]]]
-    calibration: list[list[float]]
-    n_groups: int
-    n_train: int
-    n_test: int
+    confusion: Square | list[Decisions]
+    calibration: Bins
+    n_groups: AtLeastOne
+    n_train: AtLeastOne
+    n_test: AtLeastOne
 
 
 @strict
@@ -160,15 +178,15 @@ class Cost:
         finest_grid: cells along a side of the encoder's finest feature map.
     """
 
-    encode_seconds: float
-    train_seconds: float
-    images: int
-    peak_memory_bytes: int
-    frozen_parameters: int
-    trained_parameters: int
-    flops_per_image: int
-    feature_bytes_per_image: int
-    finest_grid: int
+    encode_seconds: Amount
+    train_seconds: Amount
+    images: Number
+    peak_memory_bytes: Number
+    frozen_parameters: Number
+    trained_parameters: Number
+    flops_per_image: Number
+    feature_bytes_per_image: Number
+    finest_grid: Number
 
     @property
     def images_per_second(self) -> float:
@@ -271,7 +289,7 @@ class Record:
     key: str
     run: Run
     title: str
-    rows: dict[str, str]
+    rows: Annotated[dict[str, str], Field(min_length=1)]
     role: Literal["model", "floor", "control"]
     licence: str
     pretraining_overlap: tuple[str, ...]

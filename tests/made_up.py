@@ -18,7 +18,7 @@ from benchmark.grid import failures
 from benchmark.grid.cells import Cell, cells, plan_inputs
 from benchmark.grid.identity import identify
 from benchmark.record_store import RecordStore
-from benchmark.records import Cost, Record, Run, Score
+from benchmark.records import CALIBRATION_BINS, Cost, Record, Run, Score
 from benchmark.request import configuration
 from benchmark.scoring import statistics
 from benchmark.scoring.counts import from_counts
@@ -132,7 +132,7 @@ def _record(cell: Cell, run: Run, filled: list[str], ranked: bool) -> Record:
         resamples=statistics.pack(drawn),
         group_counts=fits.tolist(),
         confusion=confusion.astype(int).tolist(),
-        calibration=[[100.0, 50.0, 100.0 * value]],
+        calibration=_calibration(value),
         n_groups=fits.shape[1],
         n_train=1000,
         n_test=5 * fits.shape[1],
@@ -209,6 +209,12 @@ def _pixels(classes: int, rates: np.ndarray, images: np.random.Generator) -> tup
 def _rate(low: float, high: float, skill: np.ndarray) -> np.ndarray:
     """A probability: between GEO-Bench's worst and best baseline for a skill around 0."""
     return np.clip(low + (high - low) / (1 + np.exp(-skill)), 0.02, 0.999)
+
+
+def _calibration(value: float) -> list[list[float]]:
+    """Bins of a model that is too sure of itself, the more so the lower its value."""
+    sure = [(place + 0.5) / CALIBRATION_BINS for place in range(CALIBRATION_BINS)]
+    return [[100.0, 100 * one, 100 * value * one**0.5] for one in sure]
 
 
 @functools.lru_cache(maxsize=16)

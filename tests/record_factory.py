@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.records import Cost, Interval, Provenance, Record, Run, Score
+from benchmark.records import CALIBRATION_BINS, Cost, Interval, Provenance, Record, Run, Score
 from benchmark.scoring import statistics
 
 PREDICTIONS = b"predictions"
@@ -22,7 +22,7 @@ RUN = Run(
     precision="float32",
     dataset="m-eurosat",
     data={"train": "1111", "valid": "2222", "test": "3333"},
-    dataset_facts={"metric": "accuracy", "num_classes": 10},
+    dataset_facts={"metric": "accuracy", "num_classes": 2},
     partition="default",
     bands="rgb",
     band_names="corrected",
@@ -70,11 +70,11 @@ def make_record(value: float = 0.9, *, half_width: float = 0.02, metric: str = "
         metrics={metric: value, "f1_macro": value / 2},
         validation=value,
         chosen={"C": 0.1},
-        interval=Interval(value - half_width, value + half_width, "95% percentile bootstrap"),
+        interval=Interval(max(value - half_width, 0.0), min(value + half_width, 1.0), "95% percentile bootstrap"),
         resamples="",
         group_counts=[[[value * 100, 100.0], [value * 100, 100.0]]],
         confusion=[[100, 0], [0, 100]],
-        calibration=[[200.0, 180.0, 200.0 * value]],
+        calibration=[[0.0, 0.0, 0.0]] * (CALIBRATION_BINS - 1) + [[200.0, 180.0, 200.0 * value]],
         n_groups=2,
         n_train=100,
         n_test=200,

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torchmetrics.functional.classification import binary_calibration_error, multiclass_calibration_error
 
+from benchmark.records import CALIBRATION_BINS as BINS
 from benchmark.scoring.calibration import (
-    BINS,
     calibration_counts,
     classification_calibration,
     expected_calibration_error,

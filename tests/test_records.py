@@ -8,11 +8,13 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmark.atomic import _host, remove_litter, write_atomically
 from benchmark.record_store import RecordStore
 from benchmark.records import SCHEMA
+from benchmark.scoring import statistics
 from encoders.errors import UserError
 from tests.record_factory import PREDICTIONS, PROVENANCE, RUN, make_record
 
@@ -22,6 +24,18 @@ ROOT = Path(__file__).parents[1]
 @pytest.fixture
 def store(tmp_path):
     return RecordStore(tmp_path)
+
+
+def put(field, value):
+    """A change of one field of a record's plain data, by its path."""
+
+    def change(plain):
+        *parents, last = field.split(".")
+        for parent in parents:
+            plain = plain[parent]
+        plain[last] = value
+
+    return change
 
 
 def _edit(path, change):
@@ -110,6 +124,90 @@ def test_an_edited_record_is_refused_with_its_name_and_field(store, change, mess
         assert message in str(caught.value)
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+NUMBERS = np.array([0.25, 0.5, 0.75], np.float32)
+PROTOCOL = {"protocol": {"test_bootstraps": 3}}
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("score.metrics.accuracy", 1.7, "'score.metrics.accuracy' is 1.7; it must be at most 1"),
+        ("score.metrics.accuracy", -0.1, "'score.metrics.accuracy' is -0.1; it must be at least 0"),
+        ("score.metrics", {"f1_macro": 0.5}, "'score.headline' is 'accuracy', which is not among score.metrics"),
+        ("score.validation", 7, "'score.validation' is 7"),
+        ("score.interval.low", 0.93, "'score.interval' begins at 0.93, above its end 0.92"),
+        ("score.interval.high", 1.2, "'score.interval.high' is 1.2"),
+        ("score.group_counts", [], "'score.group_counts' has no fit"),
+        ("score.group_counts", {"shape": [0, 2, 2], "whole": ""}, "'score.group_counts' has no fit"),
+        ("score.group_counts", [[[1.0], [1.0, 2.0]]], "lists of unequal lengths"),
+        ("score.group_counts", {"shape": [1, 1, 2], "whole": "1 2"}, "'score.n_groups' is 2"),
+        ("score.group_counts", [[[1.0, 2.0]]], "'score.n_groups' is 2"),
+        ("score.confusion", [], "'score.confusion' has 0 rows and is not 2 x 2"),
+        ("score.confusion", [[]], "'score.confusion"),
+        ("score.confusion", [[1]], "'score.confusion' has 1 rows and is not 2 x 2"),
+        ("score.confusion", [[1, 2], [3]], "'score.confusion' has 2 rows and is not 2 x 2"),
+        ("score.confusion", [[[1, 2], [3, 4]]] * 2, "'score.confusion' has 2 rows and is not 2 x 2"),
+        ("score.confusion", [[100, 0], [0, -100]], "'score.confusion.1.1' is -100"),
+        ("score.calibration", [], "'score.calibration' is []"),
+        ("score.calibration", [[1.0, 1.0]] * 15, "'score.calibration.0' is [1.0, 1.0]"),
+        ("score.resamples", "nothing of the kind", "'score.resamples' is no base64 of float32 numbers"),
+        ("score.resamples", statistics.pack(NUMBERS)[:-4], "'score.resamples' is no base64 of float32 numbers"),
+        ("score.resamples", statistics.pack(NUMBERS[:2]), "'score.resamples' holds 2 numbers instead of 3"),
+        ("score.resamples", "", "'score.resamples' holds 0 numbers instead of 3"),
+        ("score.resamples", statistics.pack(NUMBERS * np.nan), "'score.resamples' holds a number that isn't between"),
+        ("score.resamples", statistics.pack(NUMBERS * 100), "'score.resamples' holds a number that isn't between"),
+        ("score.n_groups", 0, "'score.n_groups' is 0"),
+        ("score.n_test", -3, "'score.n_test' is -3"),
+        ("rows", {}, "'rows' is {}"),
+        ("cost.encode_seconds", -5, "'cost.encode_seconds' is -5"),
+        ("cost.trained_parameters", -5, "'cost.trained_parameters' is -5"),
+    ],
+)
+def test_what_no_run_can_give_is_refused_with_its_name_and_field(store, field, value, message):
+    facts = {"metric": "accuracy", "num_classes": 2, "multilabel": False}
+    record = make_record(provenance=replace(PROVENANCE, config=PROTOCOL), dataset_facts=facts)
+    record = replace(record, score=replace(record.score, resamples=statistics.pack(NUMBERS)))
+    path = store.write(record, PREDICTIONS)
+    assert store.read_light(record.key) == store.read(record.key).light() == record.light()
+    _edit(path, put(field, value))
+    for read in (store.read, store.read_light):
+        with pytest.raises(UserError) as caught:
+            read(record.key)
+        assert str(caught.value).startswith(f"{path}: ")
+        assert message in str(caught.value)
+        assert str(caught.value).endswith("; delete it and run the same command again")
+        assert "\n" not in str(caught.value)
+    assert not store.has(record.key)
+
+
+def test_several_labels_have_a_table_each(store):
+    facts = {"metric": "f1_micro", "num_classes": 3, "multilabel": True}
+    record = make_record(metric="f1_micro", dataset_facts=facts)
+    tables = [[[5, 1], [1, 5]]] * 3
+    store.write(replace(record, score=replace(record.score, confusion=tables)), PREDICTIONS)
+    assert store.read_light(record.key).score.confusion == tables
+    _edit(store.path(record.key), put("score.confusion", tables[:2]))
+    with pytest.raises(UserError, match="has 2 rows and is not 3 tables of 2 x 2"):
+        store.read_light(record.key)
+
+
+def test_a_metric_that_single_precision_rounds_past_one_is_whole(store):
+    """As torchmetrics gives the average precision of a perfect ranking."""
+    store.write(make_record(1.0000001192092896), PREDICTIONS)
+    (key,) = store.keys()
+    assert store.read_light(key).score.metrics["accuracy"] > 1
+
+
+def test_one_group_has_nothing_to_resample(store):
+    record = make_record(provenance=replace(PROVENANCE, config=PROTOCOL))
+    score = replace(record.score, n_groups=1, group_counts=[[[90.0, 100.0]]])
+    path = store.write(replace(record, score=score), PREDICTIONS)
+    assert store.read_light(record.key).score.resamples == ""
+    _edit(path, put("score.resamples", statistics.pack(NUMBERS)))
+    with pytest.raises(UserError, match=r"'score\.resamples' holds 3 numbers instead of 0"):
+        store.read_light(record.key)
 
 
 def test_a_record_read_without_its_bulk_is_the_record_without_its_bulk(store):

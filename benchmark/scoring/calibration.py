@@ -7,10 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmark.records import CALIBRATION_BINS
 from benchmark.scoring.counts import Array, ratio
-
-BINS = 15
-"""Of equal width over [0, 1], lower edges included; torchmetrics' default."""
 
 
 def calibration_counts(confidence: Tensor, correct: Tensor) -> Tensor:
@@ -21,18 +19,18 @@ def calibration_counts(confidence: Tensor, correct: Tensor) -> Tensor:
         correct: the same shape, bool.
 
     Returns:
-        (BINS, 3) float64 on the same device.
+        (CALIBRATION_BINS, 3) float64 on the same device.
     """
     said, right = confidence.flatten(), correct.flatten()
-    edges = torch.linspace(0, 1, BINS + 1, dtype=said.dtype, device=said.device)
-    bins = (torch.bucketize(said, edges, right=True) - 1).clamp(max=BINS - 1)
+    edges = torch.linspace(0, 1, CALIBRATION_BINS + 1, dtype=said.dtype, device=said.device)
+    bins = (torch.bucketize(said, edges, right=True) - 1).clamp(max=CALIBRATION_BINS - 1)
     columns = (torch.ones_like(said), said, right)
     # bincount sums float weights in an undefined order on a GPU; in double that stays below what is printed.
-    return torch.stack([torch.bincount(bins, one.double(), minlength=BINS) for one in columns], dim=1)
+    return torch.stack([torch.bincount(bins, one.double(), minlength=CALIBRATION_BINS) for one in columns], dim=1)
 
 
 def classification_calibration(scores: Array, labels: Array, multilabel: bool) -> Array:
-    """(BINS, 3) counts of the highest score of each image; of every label's probability for multi-label."""
+    """(CALIBRATION_BINS, 3) counts of the highest score of each image; of every label's probability for multi-label."""
     given, truth = torch.tensor(scores), torch.tensor(labels)
     if multilabel:
         return calibration_counts(given, truth > 0).numpy()
@@ -46,6 +44,6 @@ def expected_calibration_error(counts: Array) -> float:
     Naeini et al., "Obtaining Well Calibrated Probabilities Using Bayesian Binning", AAAI 2015; the L1 form.
 
     Args:
-        counts: (BINS, 3) of `calibration_counts`, summed over whatever is asked about.
+        counts: (CALIBRATION_BINS, 3) of `calibration_counts`, summed over whatever is asked about.
     """
     return float(ratio(np.abs(counts[:, 2] - counts[:, 1]).sum(), counts[:, 0].sum()))

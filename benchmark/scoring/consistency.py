@@ -7,7 +7,7 @@ counts and the protocol's seed give the interval. Everything is recomputed by th
 import functools
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -60,6 +60,7 @@ def faults(record: Record, predictions: Arrays) -> Iterator[str]:
     """What does not fit in a record and its predictions, a clause each; nothing where all does.
 
     Args:
+        record: as it is read: its fields fit one another (`benchmark.record_fit`).
         predictions: the arrays of its .npz file (`benchmark.scoring.measured`).
     """
     try:
@@ -83,12 +84,8 @@ def faults(record: Record, predictions: Arrays) -> Iterator[str]:
 
 
 def most_bytes(record: Record) -> float:
-    """What a record's predictions may take in memory, by its own counts: twice what would be written, or 64 MiB.
-
-    Raises:
-        UserError: a confusion of lists of unequal lengths.
-    """
-    score, confusion = record.score, _array("confusion", record.score.confusion)
+    """What a record's predictions may take in memory, by its own counts: twice what would be written, or 64 MiB."""
+    score, confusion = record.score, np.asarray(record.score.confusion, np.float64)
     classes = len(confusion)
     image = 16 * classes if record.task == "classification" else 8 * classes**2  # scores and labels, or confusions
     pixels = float(confusion.sum()) if record.task == "segmentation" else 0.0
@@ -96,23 +93,15 @@ def most_bytes(record: Record) -> float:
 
 
 def _score_faults(record: Record, facts: Facts) -> Iterator[str]:
-    score = record.score
-    if score.headline != facts.metric or score.headline not in score.metrics:
-        yield f"score.headline: '{score.headline}' is not the dataset's metric or not among score.metrics"
-    fractions = {f"score.metrics.{name}": value for name, value in score.metrics.items()}
-    for name, value in {**fractions, "score.validation": score.validation}.items():
-        if not 0 <= value <= 1:
-            yield f"{name}: {value} is not in [0, 1]"
-    for name, value in asdict(record.cost).items():
-        if not 0 <= value < math.inf:
-            yield f"cost.{name}: {value} cannot be"
+    if record.score.headline != facts.metric:
+        yield f"score.headline: '{record.score.headline}' is not the dataset's metric, {facts.metric}"
 
 
 def _class_faults(record: Record, facts: Facts) -> Iterator[str]:
     """Whether there are as many classes as the confusion has, which is as large as a confusion made anew may get."""
-    found = _array("confusion", record.score.confusion)
-    if len(found) != facts.num_classes:
-        yield f"score.confusion: of shape {found.shape}, where run.dataset_facts names {facts.num_classes} classes"
+    found = len(record.score.confusion)
+    if found != facts.num_classes:
+        yield f"score.confusion: of {found} classes, where run.dataset_facts names {facts.num_classes} classes"
 
 
 def _array_faults(task: str, facts: Facts, predictions: Arrays) -> Iterator[str]:
@@ -183,7 +172,7 @@ def _segmentation(record: Record, facts: Facts, rules: Rules, predictions: Array
     off = int((np.stack(shown) != confusions.sum(axis=1)).any(axis=1).sum())
     if off:
         yield f"predictions.masks: {off} of {len(shown)} show other numbers of pixels by class than the confusions"
-    bins = _array("calibration", record.score.calibration, (calibration.BINS, 3))
+    bins = np.asarray(record.score.calibration, np.float64)
     ece = calibration.expected_calibration_error(bins)
     found = metrics.segmentation_metrics(whole, facts.no_data)
     found |= metrics.asked_for((*rules.reported, facts.metric), found, confusions, None, facts.no_data)
@@ -211,7 +200,7 @@ def _metric_faults(record: Record, rules: Rules, found: Mapping[str, float]) -> 
 
 
 def _compared(name: str, stored: object, found: Array) -> Iterator[str]:
-    array = _array(name, stored)
+    array = np.asarray(stored, np.float64)
     if array.shape != found.shape:
         yield f"score.{name}: of shape {array.shape}, its predictions give {found.shape}"
     elif not (np.array_equal(array, found) or np.allclose(array, found, rtol=TOLERANCE, atol=TOLERANCE)):
@@ -220,10 +209,10 @@ def _compared(name: str, stored: object, found: Array) -> Iterator[str]:
 
 def _interval_faults(record: Record, rules: Rules) -> Iterator[str]:
     score, run = record.score, record.run
-    fits = _array("group_counts", score.group_counts)
+    fits = np.asarray(score.group_counts, np.float64)
     # A probe's refits are on bootstraps of train, drawn before its test groups; a trained decoder has none.
     refits = rules.train_bootstraps if run.probe == "linear" and not record.is_trained else 0
-    if fits.ndim != 3 or len(fits) != 1 + refits or score.n_groups != fits.shape[1]:
+    if len(fits) != 1 + refits:
         expected = f"{1 + refits} fits of {score.n_groups} groups"
         yield f"score.group_counts: of shape {fits.shape}, where {expected} are expected"
         return
@@ -234,24 +223,16 @@ def _interval_faults(record: Record, rules: Rules) -> Iterator[str]:
     packed = _draws(rules.bootstrap_seed, refits, score.n_train, fits.shape[1], rules.test_bootstraps)
     draws = statistics.Draws({fit: weights.astype(np.float64) for fit, weights in packed.items()})
     resampled = statistics.resample(fits, score.headline, draws)
-    yield from _resample_faults(score.resamples, resampled)
+    stored = statistics.unpack(score.resamples)
+    if stored.shape != resampled.shape or not np.allclose(stored, resampled, rtol=0, atol=TOLERANCE):
+        yield "score.resamples: its group counts give others"
     found = statistics.interval_of(fits, score.headline, resampled, rules.interval_level)
     for name in ("low", "high"):
-        stored, again = getattr(score.interval, name), getattr(found, name)
-        if not math.isclose(stored, again, rel_tol=0, abs_tol=INTERVAL_TOLERANCE):
-            yield f"score.interval.{name}: {stored:.6g}, its group counts give {again:.6g}"
+        end, again = getattr(score.interval, name), getattr(found, name)
+        if not math.isclose(end, again, rel_tol=0, abs_tol=INTERVAL_TOLERANCE):
+            yield f"score.interval.{name}: {end:.6g}, its group counts give {again:.6g}"
     if score.interval.method != found.method:
         yield f"score.interval.method: it was made otherwise than it says ('{found.method}')"
-
-
-def _resample_faults(stored: str, found: Array) -> Iterator[str]:
-    try:
-        resampled = statistics.unpack(stored)
-    except ValueError:
-        yield "score.resamples: no base64 of float32 numbers"
-        return
-    if resampled.shape != found.shape or not np.allclose(resampled, found, rtol=0, atol=TOLERANCE):
-        yield "score.resamples: its group counts give others"
 
 
 @functools.lru_cache(maxsize=DRAWS_KEPT)
@@ -262,18 +243,3 @@ def _draws(seed: int, refits: int, n_train: int, groups: int, samples: int) -> d
         rng.integers(0, n_train, n_train)
     drawn = statistics.draw(1 + refits, groups, samples, rng).samples
     return {fit: weights.astype(np.min_scalar_type(int(weights.max(initial=0)))) for fit, weights in drawn.items()}
-
-
-def _array(name: str, stored: object, shape: tuple[int, ...] | None = None) -> Array:
-    """A list of a score as float64.
-
-    Raises:
-        UserError: lists of unequal lengths, or of another shape.
-    """
-    try:
-        array = np.asarray(stored, np.float64)
-    except ValueError:
-        raise UserError(f"score.{name}: lists of unequal lengths") from None
-    if shape is not None and array.shape != shape:
-        raise UserError(f"score.{name}: of shape {array.shape} instead of {shape}")
-    return array

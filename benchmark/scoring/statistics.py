@@ -6,6 +6,7 @@ was resampled is kept beside the interval (`Score.resamples`), and pairs records
 """
 
 import base64
+import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -152,7 +153,7 @@ def unpack(text: str) -> Array:
     Raises:
         ValueError: the text is not `pack`'s.
     """
-    return np.frombuffer(base64.b64decode(text, validate=True), "<f4")
+    return np.frombuffer(binascii.a2b_base64(text, strict_mode=True), "<f4")
 
 
 def _group_weights(groups: int, samples: int, rng: np.random.Generator) -> Array:

@@ -4,9 +4,12 @@
 """
 
 import dataclasses
+import functools
 import inspect
+import operator
 import re
-from typing import Any, get_args
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from benchmark.data.input_card import InputCard, InputChannel
 from benchmark.grid.cells import Cell
@@ -119,11 +122,22 @@ def _said(cls: type[Any]) -> tuple[str, str]:
 
 
 def _kind(field: "dataclasses.Field[Any]") -> str:
-    """A field's type as code; what is packed in the file as it is packed there."""
+    """A field's type as code, without its bounds; what is packed in the file as it is packed there."""
     if field.type is Packed:
         return "packed numbers"
-    text = field.type.__name__ if isinstance(field.type, type) and not get_args(field.type) else str(field.type)
+    kind = _unbound(field.type)
+    text = kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
     return " or ".join(code(one) for one in re.sub(r"\b[a-z_]+\.(?:[a-z_]+\.)*", "", text).split(" | "))
+
+
+def _unbound(kind: Any) -> Any:
+    """A type without what `Annotated` says of it and of its parts."""
+    if get_origin(kind) is Annotated:
+        return _unbound(get_args(kind)[0])
+    if get_origin(kind) in (None, Literal):
+        return kind
+    parts = tuple(map(_unbound, get_args(kind)))
+    return functools.reduce(operator.or_, parts) if get_origin(kind) in (Union, UnionType) else get_origin(kind)[parts]
 
 
 def _plain(text: str) -> str:
