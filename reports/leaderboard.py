@@ -12,7 +12,6 @@ from pathlib import Path
 
 from benchmark.atomic import write_atomically
 from benchmark.records import Record
-from encoders.errors import UserError
 from reports import experiments, geobench, latex, markdown, spreadsheets
 from reports.beside import all_beside
 from reports.derived import ablations, curves, differences, main
@@ -40,13 +39,8 @@ def write(records: Iterable[Record], folder: Path, made: Sequence[Table] | None 
 
     Returns:
         Their paths, the tidy CSV first.
-
-    Raises:
-        UserError: there are no records.
     """
     given = list(records)
-    if not given:
-        raise UserError(f"{folder}: holds no records yet; make some: uv run evaluate.py --demo --output {folder}")
     found = tables(given) if made is None else made
     printed = sheets(found, given)
     contents = {

@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Literal
 
 from benchmark.grid import failures
+from benchmark.grid.failures import Failure
 from benchmark.protocol import hash_of
 from benchmark.record_store import RecordStore
 from benchmark.records import Record
 from encoders.errors import UserError
 from reports.collector import without_collector
+from reports.copies import Copy, agreed
+
+_MAKE_SOME = "make some: uv run evaluate.py --demo --output {}"
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Merged:
     Attributes:
         records: each run once, by key, without counts of groups, cards, packages, and of its configuration all but a
             title: there may be many (`Record.light`).
-        folders: the results folder a record was read from, by key; all of it can be read again there.
+        folders: the results folder a record was read from, by key; its counts and cards can be read again there.
         absences: cells without a record.
     """
 
@@ -44,45 +48,46 @@ class Merged:
 
 
 def merge(folders: Sequence[Path]) -> Merged:
-    """Read results folders.
+    """Read results folders. What comes out doesn't depend on their order.
+
+    Copies of one run must agree in what was measured; of what else is said of it, the one that was made last tells.
 
     Raises:
-        UserError: a damaged record; or one run with different results in two folders, which names both files.
+        UserError: a folder that isn't there or holds nothing, no record at all, a damaged one; or one run with
+            different results in two folders, which names both files.
     """
-    records: dict[str, Record] = {}
-    origins: dict[str, Path] = {}
-    absences = []
+    copies: dict[str, list[Copy]] = {}
+    failed: list[Failure] = []
     with without_collector():
         for folder in {os.path.realpath(folder): folder for folder in folders}.values():
             store = RecordStore(folder)
-            for record in map(store.read_light, store.keys()):
-                key, before = record.key, records.get(record.key)
-                if before is None:
-                    records[key], origins[key] = record, folder
-                else:
-                    _check_agreement(record, folder, before, origins[key])
-                    records[key] = before.also(record.rows, record.variant, record.experiments)
-            absences += list(_absences(folder))
-    return Merged([records[key] for key in sorted(records)], origins, absences)
+            keys, without = store.keys(), failures.read(folder)
+            _check_holds_something(folder, bool(keys or without))
+            failed += without
+            for key in keys:
+                copies.setdefault(key, []).append(Copy(store.read_light(key), folder))
+    if not copies:
+        raise UserError(_no_records(folders[0]))
+    one = {key: agreed(found) if len(found) > 1 else found[0] for key, found in copies.items()}
+    keys = sorted(one)
+    # Of several reasons for a cell the last counts.
+    absences = list(_absences(sorted(failed, key=lambda failure: (failure.created, repr(failure)))))
+    return Merged([one[key].record for key in keys], {key: one[key].folder for key in keys}, absences)
 
 
-def _check_agreement(record: Record, folder: Path, before: Record, other: Path) -> None:
-    here, there = record.score, before.score
-    # Versions may measure more and less of the same predictions.
-    differing = [name for name, value in there.metrics.items() if here.metrics.get(name, value) != value]
-    if not differing and record.predictions_sha256 == before.predictions_sha256:
-        return
-    paths = [str(RecordStore(one).path(record.key)) for one in (other, folder)]
-    name = here.headline if here.headline in differing else next(iter(differing), "")
-    told = f"{name} {there.metrics[name]} and {here.metrics[name]}" if name else "its predictions"
-    raise UserError(
-        f"{paths[0]} and {paths[1]} are the same run with different results ({told}); see with `rerun` which comes out "
-        "again, and delete the other"
-    )
+def _check_holds_something(folder: Path, held: bool) -> None:
+    if not folder.is_dir():
+        raise UserError(f"{folder}: holds no records, there is no such folder; {_MAKE_SOME.format(folder)}")
+    if not held:
+        raise UserError(_no_records(folder))
 
 
-def _absences(folder: Path) -> Iterator[Absence]:
-    for failure in failures.read(folder):
+def _no_records(folder: Path) -> str:
+    return f"{folder}: holds no records yet; {_MAKE_SOME.format(folder)}"
+
+
+def _absences(failed: Sequence[Failure]) -> Iterator[Absence]:
+    for failure in failed:
         config = failure.config
         parts = [config.get(name) for name in ("fusion", "dataset", "probe", "protocol", "settings")]
         if not all(isinstance(part, dict) for part in parts):

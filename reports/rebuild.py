@@ -28,7 +28,7 @@ def rebuild(folders: Sequence[Path], output: Path, draws: bool) -> Rebuilt:
         draws: figures too, which also show pictures on the page.
 
     Raises:
-        UserError: no records, a damaged one, or one run with two results.
+        UserError: as `merge`.
     """
     # Of two sweeps into one folder, the one that ends last must not write what it read before the other's last record.
     with RecordStore(output).alone(), without_collector():

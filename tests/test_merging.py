@@ -1,15 +1,19 @@
 """Folders of several machines as one: each run once, disagreement named, and a whole report that compiles."""
 
+import itertools
+import json
 import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import evaluate
 from benchmark.record_store import RecordStore
+from benchmark.scoring import statistics
 from encoders.errors import UserError
 from reports.merging import merge
 from reports.tables import tables
@@ -42,8 +46,7 @@ def test_folders_are_one_and_copies_count_once(tmp_path):
     assert sorted(record.run.encoder for record in merged.records) == ["a", "b", "c"]
     (joined,) = (record for record in merged.records if record.run.encoder == "a")
     assert joined.rows == shared.rows | {"family": "Family"}
-    assert merged.folders[shared.key] == folders[0]
-    assert RecordStore(merged.folders[shared.key]).read(shared.key) == shared
+    assert RecordStore(merged.folders[shared.key]).read(shared.key).cost == joined.cost
     assert {row.encoder for row in tables(merged.records)[0].rows} == {"a", "b", "c", "family"}
 
 
@@ -68,6 +71,132 @@ def test_a_version_that_measures_more_of_the_same_predictions_does_not_disagree(
     for first, second in ((old, new), (new, old)):
         folders = [put(tmp_path / str(id(first)) / name, one) for name, one in (("x", first), ("y", second))]
         assert len(merge(folders).records) == 1
+
+
+def scored(record, **changes):
+    return replace(record, score=replace(record.score, **changes))
+
+
+def dated(record, created):
+    return replace(record, provenance=replace(record.provenance, created=created))
+
+
+MEASURED = {
+    "the interval": (lambda one: scored(one, interval=replace(one.score.interval, low=0.2)), "score.interval.low"),
+    "the resamples": (lambda one: scored(one, resamples=statistics.pack(np.ones(3))), "score.resamples"),
+    "the validation": (lambda one: scored(one, validation=0.3), "score.validation"),
+    "the choice": (lambda one: scored(one, chosen={"C": 10.0}), "score.chosen.C 0.1 and 10.0"),
+    "the confusion": (lambda one: scored(one, confusion=[[99, 1], [0, 100]]), "score.confusion"),
+    "the test images": (lambda one: scored(one, n_test=201), "score.n_test"),
+    "another metric": (lambda one: scored(one, metrics=one.score.metrics | {"f1_macro": 0.1}), "f1_macro 0."),
+}
+TOLD = {
+    "title": lambda one: replace(one, title="Better CROMA"),
+    "role": lambda one: replace(one, role="control"),
+    "licence": lambda one: replace(one, licence="CC-BY-NC-4.0"),
+    "pretraining_overlap": lambda one: replace(one, pretraining_overlap=("m-eurosat",)),
+    "ranked": lambda one: replace(one, ranked=False),
+    "flags": lambda one: replace(one, flags=("leaks",)),
+    "score.interval.method": lambda one: scored(one, interval=replace(one.score.interval, method="by hand")),
+}
+
+
+@pytest.mark.parametrize(("change", "told"), MEASURED.values(), ids=MEASURED)
+@pytest.mark.parametrize("created", ["2026-01-01T00:00:00+00:00", "2026-02-01T00:00:00+00:00"])
+def test_whatever_was_measured_otherwise_is_an_error_that_names_both(tmp_path, change, told, created):
+    first = make_record()
+    folders = [put(tmp_path / "x", first), put(tmp_path / "y", dated(change(first), created))]
+    for order in (folders, folders[::-1]):
+        with pytest.raises(UserError, match="are the same run with different results") as caught:
+            merge(order)
+        assert told in str(caught.value)
+        assert all(str(RecordStore(folder).path(first.key)) in str(caught.value) for folder in folders)
+
+
+def test_other_rounding_of_the_same_draws_is_no_other_result(tmp_path):
+    first = scored(make_record(), resamples=statistics.pack(np.array([0.5, 0.6])))
+    interval = replace(first.score.interval, low=first.score.interval.low + 1e-12)
+    again = dated(scored(first, resamples=statistics.pack(np.array([0.5, 0.6 + 1e-7])), interval=interval), "2026-02")
+    assert len(merge([put(tmp_path / "x", first), put(tmp_path / "y", again)]).records) == 1
+
+
+@pytest.mark.parametrize("change", TOLD.values(), ids=TOLD)
+def test_of_two_versions_words_the_newest_are_told_whatever_the_order(tmp_path, change):
+    old, new = make_record(), dated(change(make_record()), "2026-02-01T00:00:00+00:00")
+    folders = [put(tmp_path / "x", old), put(tmp_path / "y", new)]
+    for order in (folders, folders[::-1]):
+        merged = merge(order)
+        assert merged.records == [new.light()]
+        assert merged.folders == {new.key: tmp_path / "y"}
+
+
+@pytest.mark.parametrize(("field", "change"), TOLD.items(), ids=TOLD)
+def test_a_copy_that_was_edited_is_an_error_that_names_both(tmp_path, field, change):
+    first = make_record()
+    folders = [put(tmp_path / "x", first), put(tmp_path / "y", change(first))]
+    for order in (folders, folders[::-1]):
+        with pytest.raises(UserError, match="are copies of one record and differ in") as caught:
+            merge(order)
+        assert f"differ in {field}, so one was edited" in str(caught.value)
+        assert all(str(RecordStore(folder).path(first.key)) in str(caught.value) for folder in folders)
+
+
+def test_three_copies_are_one_in_any_order(tmp_path):
+    first = make_record()
+    copies = [
+        replace(first, rows={"a": "A", "c": "from x"}, cost=replace(COST, encode_seconds=1.0)),
+        replace(first, rows={"b": "B", "c": "from y"}, cost=replace(COST, encode_seconds=9.0)),
+        dated(scored(first, metrics=first.score.metrics | {"kappa": 0.7}), "2025-12-01T00:00:00+00:00"),
+    ]
+    folders = [put(tmp_path / name, copy) for name, copy in zip("xyz", copies, strict=True)]
+    merged = [merge(order) for order in itertools.permutations(folders)]
+    assert all(one == merged[0] for one in merged)
+    (record,) = merged[0].records
+    assert record.rows.keys() == {"a", "b", "c", "croma"}
+    assert record.score.metrics["kappa"] == 0.7
+
+
+def test_of_two_reasons_the_last_is_told_whatever_the_order(tmp_path):
+    folders = [tmp_path / "x", tmp_path / "y"]
+    for folder, why in zip(folders, ("broke", "cannot be fed"), strict=True):
+        made_up.write(folder, ("satlas_s2_swinb_si_ms",), extras=False)
+        for path in (folder / "errors").glob("*.json"):
+            plain = json.loads(path.read_text())
+            plain.update(message=why, created=f"2026-0{1 + folders.index(folder)}-01T00:00:00+00:00")
+            path.write_text(json.dumps(plain))
+    for order in (folders, folders[::-1]):
+        last = {one.cell: one.why for one in merge(order).absences}
+        assert set(last.values()) == {"cannot be fed"}
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_mistyped_folder_is_named_and_nothing_is_written(tmp_path, capsys, beside):
+    folders = [str(put(tmp_path / "x", make_record()))] if beside else []
+    output = tmp_path / "merged"
+    assert evaluate.main(["report", *folders, str(tmp_path / "nope"), "--output", str(output)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {tmp_path}/nope: holds no records, there is no such folder; ")
+    assert said.count("\n") == 1
+    assert not output.exists()
+
+
+def test_a_folder_without_records_is_named_with_the_command_that_makes_some(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    put(tmp_path / "x", make_record())
+    for folders in (["empty"], ["x", "empty"]):
+        paths = [str(tmp_path / name) for name in folders]
+        assert evaluate.main(["report", *paths, "--output", str(tmp_path / "merged")]) == 2
+        said = capsys.readouterr().err
+        assert f"{tmp_path}/empty: holds no records yet; make some: uv run evaluate.py --demo --output" in said
+
+
+def test_where_every_cell_failed_there_is_nothing_to_report_alone_and_a_reason_beside_others(tmp_path, made):
+    made_up.write(tmp_path, ("satlas_s2_swinb_si_ms",), extras=False)
+    for path in (tmp_path / "records").glob("*.json"):
+        path.unlink()
+    with pytest.raises(UserError, match="holds no records yet"):
+        merge([tmp_path])
+    assert merge([tmp_path, made]).absences
 
 
 def test_a_folder_named_twice_is_read_once(tmp_path):
