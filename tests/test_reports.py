@@ -68,7 +68,7 @@ def test_scores_equal_in_print_share_their_mark():
 
 def test_footnotes_name_metric_and_groups_of_each_dataset():
     records = [*THREE, make_record(0.4, dataset="m-bigearthnet", metric="f1_micro")]
-    assert "f1_micro (m-bigearthnet), accuracy (m-eurosat)" in tables(records)[0].footnotes[0]
+    assert "micro F1 (m-bigearthnet), accuracy (m-eurosat)" in tables(records)[0].footnotes[0]
     assert "Independent test groups: 2." in tables(records)[0].footnotes
 
 

@@ -51,9 +51,11 @@ def test_below_ten_groups_nothing_is_called_significant():
     few = [measured(HARD[:9] + 1, encoder="best"), measured(HARD[:9] - 2, encoder="worst")]
     (table,) = tables(few)
     assert table.tests == ()
+    assert "Too few groups for an interval to be relied on: m-eurosat." in table.footnotes
     assert all(not cell.tied and cell.ranks is None for cell in cells_of(table).values())
     (table,) = tables([measured(HARD[:10] + 1, encoder="best"), measured(HARD[:10] - 2, encoder="worst")])
     assert len(table.tests) == 2
+    assert not any("relied on" in line for line in table.footnotes)
 
 
 def test_every_test_is_kept_with_its_correction():
@@ -91,6 +93,21 @@ def test_a_cells_interval_hangs_on_no_other_row_and_holds_seeds():
     together = [statistics.percentiles(statistics.unpack(one.score.resamples)) for one in seeds]
     assert first.low < np.mean([low for low, _ in together]) + 0.02
     assert first.low < first.value < first.high
+
+
+def test_a_cell_with_fewer_seeds_competes_with_none_and_says_so():
+    seeds = [scored(nearly(), encoder=encoder, seed=seed) for encoder in ("a", "b", "c") for seed in range(3)]
+    lucky = scored(1, encoder="lucky")
+    (table,) = tables(
+        [*seeds, lucky, *(scored(0, encoder="lucky", dataset="m-so2sat", seed=seed) for seed in range(3))]
+    )
+    (row,) = [row for row in table.rows if row.encoder == "lucky"]
+    cell = row.cells["m-eurosat"]
+    assert (cell.mark, cell.ranked, cell.ranks) == ("", False, None)
+    assert any("fewer seeds" in table.notes[note] for note in cell.notes)
+    assert row.section == "models"
+    assert row.cells["m-so2sat"].ranked
+    assert sorted(cell.mark for cell in cells_of(table).values()) == ["", "", "best", "second"]
 
 
 def test_fusers_never_share_a_ranking():
@@ -136,13 +153,28 @@ def test_mean_rank_and_improvement_are_over_datasets_and_without_the_leaky_one()
     assert "1.67/1.00" in latex.document(leaderboard.sheets([table]))
 
 
+def test_improvement_is_over_a_row_that_has_all_of_its_datasets():
+    rows = [
+        *on_three("a", (2, 2, 2)),
+        *on_three("b", (1, None, 1)),
+        *on_three("c", (0, 0, 0)),
+        *on_three("d", (3, None, None)),
+    ]
+    (table,) = tables(rows)
+    by_name = {row.encoder: row.aggregates for row in table.rows}
+    assert by_name["a"]["mean rank"].value < by_name["b"]["mean rank"].value < by_name["c"]["mean rank"].value
+    assert (by_name["a"]["P(>next)"].datasets, by_name["b"]["P(>next)"].datasets) == (3, 2)
+    assert by_name["a"]["P(>next)"].value == pytest.approx(1, abs=0.01)
+    assert "mean rank" not in by_name["d"]  # one score is no mean
+
+
 def test_an_incomplete_rows_aggregates_are_marked():
     (table,) = tables([*on_three("a", (1, 1, 1)), *on_three("b", (0, None, 0))])
     by_name = {row.encoder: row.aggregates["mean rank"] for row in table.rows}
     assert (by_name["b"].datasets, by_name["b"].of, by_name["b"].is_whole) == (2, 3, False)
     assert by_name["a"].is_whole
     text = markdown.document(leaderboard.sheets([table]))
-    assert r"2.00/2.00<sup>\*</sup>" in text
+    assert r" 2.00\*/-- |" in text  # without the leaky one it is one score
     assert r"\* over the datasets the row has" in text
 
 
