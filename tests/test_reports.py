@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from benchmark.records import Interval
 from encoders.errors import UserError
 from reports import latex, leaderboard, markdown, spreadsheets
 from reports.console import print_leaderboard, print_table
@@ -111,7 +113,7 @@ def test_one_unranked_cell_keeps_its_row_but_not_its_mark():
                make_record(0.5, encoder="third", dataset="m-so2sat")]  # fmt: skip
     assert _marks(records)["best"] == {"m-eurosat": "best", "m-so2sat": ""}
     assert "99.0<sup>†</sup>" in _markdown(records)
-    assert r"99.0\textsuperscript{$\dagger$}" in _latex(records)
+    assert r"99.0\leaderboardscripts{$\dagger$}{$\pm$" in _latex(records)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +192,17 @@ def test_a_cell_that_was_not_run_shows_two_dashes():
     assert re.search(r"SECOND +\| .* -- \|", _markdown(records))
     assert re.search(r"SECOND & -- & \\underline", _latex(records))
     assert "--" in _console(records)
+
+
+def test_latex_gives_both_ends_of_an_interval_that_is_uneven():
+    even, uneven = make_record(0.9), make_record(0.804, dataset="m-so2sat")
+    ends = Interval(0.365, 1.0, "95% percentile bootstrap")
+    text = _latex([even, replace(uneven, score=replace(uneven.score, interval=ends))])
+    assert r"90.0\leaderboardscripts{}{$\pm$2.0}" in text
+    assert r"80.4\leaderboardscripts{$+$19.6}{$-$43.9}" in text
+    assert "After $\\pm$: half" in text
+    assert "Raised and lowered" in text
+    assert "Raised and lowered" not in _latex([even])
 
 
 def test_an_interval_that_could_not_be_made_is_not_printed():

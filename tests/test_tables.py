@@ -13,7 +13,7 @@ from benchmark.scoring.ranking import holm
 from reports import latex, leaderboard, markdown, spreadsheets
 from reports.derived import ablations, curves, differences, main
 from reports.merging import Absence
-from reports.other_sheets import of_costs
+from reports.other_sheets import of_costs, of_curves
 from reports.placed import place
 from reports.tables import tables
 from tests.record_factory import COST, make_record, measured
@@ -43,7 +43,7 @@ def test_only_a_clear_loss_is_a_loss():
     assert (found["best"].mark, found["best"].tied) == ("best", False)
     assert (found["close"].tied, found["croma"].tied) == (True, False)
     assert "≈" in markdown.document(leaderboard.sheets([table]))
-    assert r"\textsuperscript{$\approx$}" in latex.document(leaderboard.sheets([table]))
+    assert r"\leaderboardscripts{$\approx$}{$\pm$" in latex.document(leaderboard.sheets([table]))
     assert any("≈ not significantly worse" in line for line in table.footnotes)
 
 
@@ -62,7 +62,7 @@ def test_every_test_is_kept_with_its_correction():
     (table,) = tables(
         [scored(change, encoder=f"e{change}") for change in (0, 1, -1)] + [scored(0, role="floor", encoder="f")]
     )
-    frame = pd.DataFrame(spreadsheets.tests([table]))
+    frame = pd.DataFrame(spreadsheets.tests([table], []))
     next_to = frame[frame["family"] == "neighbours"]
     assert list(zip(next_to["better"], next_to["worse"], strict=True)) == [("E1", "E0"), ("E0", "E-1")]
     against = frame[frame["family"] == "against the best"]
@@ -70,6 +70,10 @@ def test_every_test_is_kept_with_its_correction():
     assert list(against["p_holm"]) == holm(list(against["p"]))
     assert (frame["low"] <= frame["difference"]).all()
     assert (frame["difference"] <= frame["high"]).all()
+    fused = tables([scored(change, encoder="a", fusion=fusion) for fusion, change in (("gw", 0), ("lw", -1))])
+    frame = pd.DataFrame(spreadsheets.tests(fused, ablations(fused)))
+    assert set(frame["ranked within"]) == {"encoder"}
+    assert set(frame["better fusion"]) == {"gw"}
 
 
 def test_ranks_have_intervals_among_models_alone():
@@ -233,6 +237,11 @@ def test_label_fractions_are_curves_and_in_no_leaderboard():
     assert [(point.fraction, point.mean) for point in theirs.points] == [(0.01, 0.4), (1.0, 0.9)]
     assert [table.settings["partition"] for table in main(found)] == ["default"]
     assert "60.0 ± 10.0" in markdown.document(leaderboard.sheets(found))
+    flagged = [make_record(0.3, partition="0.10x_train", encoder="rnd", weights={"random": "0"}, flags=("a leak",))]
+    text = markdown.document(of_curves(curves(tables([*records, *flagged]))))
+    assert "RND (random weights)<sup>a</sup>" in text
+    assert "*m-eurosat, accuracy*" in text
+    assert "<sup>a</sup> a leak." in text
     assert len(main(tables(records[:1]))) == 1
 
 
