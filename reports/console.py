@@ -135,9 +135,9 @@ def _leaderboard(table: Table) -> RichTable:
             grid.add_row(_text(section, style="italic"))
         for row in rows[:_MOST_ROWS]:
             labels = [_title(row), _text(row.fusion)] if table.has_fusion else [_title(row)]
-            totals = [aggregate(row, name) for name in shown(table)]
+            totals = [aggregate(row, name, table).text for name in shown(table)]
             cells = [_cell(row, name) for name in table.columns]
-            grid.add_row(*labels, *cells, *(_text(one.text + one.notes) for one in totals))
+            grid.add_row(*labels, *cells, *map(_text, totals))
         if len(rows) > _MOST_ROWS:
             grid.add_row(Text(f"and {len(rows) - _MOST_ROWS} more, in leaderboard.md", style="dim"))
     return grid

@@ -36,17 +36,23 @@ class Curve:
     """A row's scores on a dataset over label fractions, ascending; never ranked.
 
     Attributes:
+        random: whether its encoder's weights were drawn.
+        metric: headline metric.
         origin: who drew the fractions: `ours`, stratified, five times; or GEO-Bench once.
         settings: as `Table.settings`, the partition left out.
+        notes: what is flagged about its scores.
     """
 
     title: str
     encoder: str
     fusion: str
+    random: bool
     dataset: str
+    metric: str
     origin: Origin
     settings: Settings
     points: tuple[Point, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -96,9 +102,13 @@ def curves(tables: Sequence[Table]) -> list[Curve]:
     """Every row's curve on every dataset that has fractions; the whole training split is the last point of each."""
     scores: dict[tuple[Key, Origin], dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     whole: dict[Key, list[float]] = {}
+    about: dict[Key, tuple[bool, str]] = {}
+    notes: dict[Key, dict[str, None]] = defaultdict(dict)
     for table in tables:
         origin, fraction = _origin(table.settings["partition"])
         for row, column, key in _cells(table, "partition"):
+            about[key] = row.random, table.metrics[column]
+            notes[key] |= dict.fromkeys(table.notes[note] for note in row.cells[column].notes)
             if origin:
                 scores[key, origin][fraction] += row.cells[column].values
             elif table.settings["partition"] in WHOLE:
@@ -110,7 +120,9 @@ def curves(tables: Sequence[Table]) -> list[Curve]:
             Point(fraction, *statistics.mean_and_std(values), len(values)) for fraction, values in sorted(given.items())
         )
         title, encoder, fusion, dataset, settings = key
-        found.append(Curve(title, encoder, fusion, dataset, drawn, settings, points))
+        random, metric = about[key]
+        told = tuple(notes[key])
+        found.append(Curve(title, encoder, fusion, random, dataset, metric, drawn, settings, points, told))
     return sorted(found, key=lambda curve: (curve.settings, curve.dataset, -curve.points[-1].mean, curve.title))
 
 

@@ -25,6 +25,7 @@ HEADER = r"""% Compile this fragment with:
 %   \end{document}
 """
 _BOX = r"""\ifdefined\leaderboardbox\else\newsavebox{\leaderboardbox}\fi
+\providecommand{\leaderboardscripts}[2]{\ensuremath{^{\mbox{\tiny #1}}_{\mbox{\tiny #2}}}}
 """
 _FIT = r"""\ifdim\wd\leaderboardbox>\textwidth
 \resizebox{\textwidth}{!}{\usebox{\leaderboardbox}}
@@ -36,8 +37,12 @@ _STACKED_FROM = 9
 """Characters of a column's head from which it is broken at its last hyphen or space, as in m-cashew- / plant."""
 _FLOATS = 12
 """Tables after which LaTeX is told to print those it holds: it can hold eighteen."""
-_ROWS = 40
+_ROWS = 34
 """That a page holds, with what stands under a table."""
+_UNEVEN_FROM = 0.25
+"""Of half an interval's width: from there off its middle, a value has a distance to either end."""
+_ROUNDED = 0.05
+"""Points by which a value with one decimal may be off."""
 _FOLDED_FROM, _FOLDED_WIDTH = 30, "42mm"
 """Characters of a title from which it takes several lines, and their width."""
 
@@ -76,11 +81,11 @@ def _batched(found: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 def fragment(sheet: Sheet) -> str:
-    """One table: percent with one decimal, +- half the width of the interval in small type."""
+    """One table: percent with one decimal, in small type half the width of the interval, or how far its ends are."""
     columns = len(sheet.head)
     lines = [
         r"\begin{table*}[tp]",
-        r"\centering\footnotesize\setlength{\tabcolsep}{3.5pt}\setlength{\belowcaptionskip}{4pt}",
+        r"\centering\footnotesize\setlength{\tabcolsep}{2.5pt}\renewcommand{\arraystretch}{1.1}\setlength{\belowcaptionskip}{4pt}",
         rf"\caption{{{escape(sheet.title)}.}}",
         rf"\label{{tab:{sheet.name}}}",
         r"\begin{lrbox}{\leaderboardbox}",
@@ -123,13 +128,30 @@ def _cell(ink: Ink) -> str:
     value = escape(ink.text)
     value = re.sub(r"(^|/)([+-])(?=\d)", r"\1$\2$", value)
     value = {"best": rf"\textbf{{{value}}}", "second": rf"\underline{{{value}}}"}.get(ink.style, value)
-    return value + _raised(ink.notes) + (rf"\,{{\tiny$\pm${_half(*ink.interval)}}}" if ink.interval else "")
+    if not ink.interval:
+        return value + _raised(ink.notes)
+    low, high = ink.interval
+    if _is_even(ink):
+        return value + rf"\leaderboardscripts{{{escape(ink.notes)}}}{{$\pm${_digits((high - low) / 2)}}}"
+    ends = (_signed(end - float(ink.text)) for end in (high, low))
+    return value + _raised(ink.notes) + r"\leaderboardscripts" + "".join(f"{{{end}}}" for end in ends)
 
 
-def _half(low: float, high: float) -> str:
-    """Half the width of an interval that is one: with a second digit where one alone would say 0.0."""
-    half = (high - low) / 2
-    return f"{half:.1f}" if half >= 0.05 else f"{half:.2f}"
+def _is_even(ink: Ink) -> bool:
+    """Whether the value stands about in the middle of its interval, as far as it is printed."""
+    if not ink.interval:
+        return True
+    low, high = ink.interval
+    return abs((low + high) / 2 - float(ink.text)) <= max(_UNEVEN_FROM * (high - low) / 2, _ROUNDED)
+
+
+def _signed(distance: float) -> str:
+    return ("$-$" if distance < 0 else "$+$") + _digits(abs(distance))
+
+
+def _digits(width: float) -> str:
+    """One decimal, a second where one alone would say 0.0."""
+    return f"{width:.1f}" if width >= _ROUNDED else f"{width:.2f}"
 
 
 def _raised(notes: str) -> str:
@@ -137,8 +159,12 @@ def _raised(notes: str) -> str:
 
 
 def _footnotes(sheet: Sheet) -> list[str]:
+    inked = [ink for _, rows in sheet.body for row in rows for ink in row if ink.interval]
     lines = [escape(line) for line in sheet.lines]
-    if any(ink.interval for _, rows in sheet.body for row in rows for ink in row):
+    if any(map(_is_even, inked)):
         lines.append(r"After $\pm$: half the width of the interval.")
-    lines += [rf"\textsuperscript{{{escape(mark)}}}\,{escape(note)}." for mark, note in sheet.notes]
-    return [r"\par\smallskip", r"\begin{minipage}{\textwidth}\raggedright\scriptsize", *lines, r"\end{minipage}"]
+    if not all(map(_is_even, inked)):
+        lines.append("Raised and lowered: how far its ends are, where the value is far from its middle.")
+    notes = [rf"\textsuperscript{{{escape(mark)}}}\,{escape(note)}." for mark, note in sheet.notes]
+    told = [*lines, *([r"\par", *notes] if notes else [])]
+    return [r"\par\smallskip", r"\begin{minipage}{\textwidth}\raggedright\scriptsize", *told, r"\end{minipage}"]

@@ -14,7 +14,7 @@ from benchmark.atomic import write_atomically
 from benchmark.records import Record
 from reports import experiments, geobench, latex, markdown, spreadsheets
 from reports.beside import all_beside
-from reports.derived import ablations, curves, differences, main
+from reports.derived import ablations, curves, differences, is_fraction, main
 from reports.other_sheets import of_costs, of_curves, of_differences, of_published
 from reports.sheet import Sheet, of_table
 from reports.table import Table
@@ -43,10 +43,11 @@ def write(records: Iterable[Record], folder: Path, made: Sequence[Table] | None 
     given = list(records)
     found = tables(given) if made is None else made
     printed = sheets(found, given)
+    numbered = sorted(found, key=is_fraction)  # as they are printed, then those that are not
     contents = {
         "leaderboard.csv": spreadsheets.text_of(spreadsheets.tidy(given)),
-        "leaderboard_wide.csv": spreadsheets.text_of(spreadsheets.wide(found)),
-        "leaderboard_tests.csv": spreadsheets.text_of(spreadsheets.tests(found)),
+        "leaderboard_wide.csv": spreadsheets.text_of(spreadsheets.wide(numbered)),
+        "leaderboard_tests.csv": spreadsheets.text_of(spreadsheets.tests(numbered, ablations(found))),
         "leaderboard_published.csv": spreadsheets.text_of(spreadsheets.published(found)),
         "leaderboard.md": markdown.document(printed),
         "leaderboard.tex": latex.document(printed),

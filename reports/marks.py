@@ -21,14 +21,16 @@ MEAN_RANK, IMPROVEMENT, IQM = "mean rank", "P(>next)", "nIQM"
 MEANINGS = {
     MEAN_RANK: "mean over datasets of the rank among the models there, 1 the best",
     IMPROVEMENT: (
-        "probability of improvement over the model next in mean rank, on a dataset drawn at random and over bootstrap "
-        "samples (Agarwal et al. 2021)"
+        "probability of improvement over the model next in mean rank that has all of its datasets, on one of them "
+        "drawn at random and over bootstrap samples (Agarwal et al. 2021)"
     ),
     IQM: (
         "interquartile mean of the datasets' seed means on GEO-Bench's scale, which is another protocol's: 0 and 1 are "
-        "the worst and best of its fine-tuned baselines"
+        "the worst and best of its fine-tuned baselines, in segmentation by the mIoU that leaves absent classes out"
     ),
 }
+FEWEST_DATASETS = 2
+"""Of which a row has an aggregate: one is a score."""
 WITHOUT = f", no {paper.LEAKY}"
 
 
@@ -77,8 +79,8 @@ def _tested(
     if len(lengths) > 1 or 0 in lengths:
         return list(cells), []
     values, samples = np.array([cell.value for cell in cells]), np.stack([cell.samples for cell in cells])
-    rivals = ranking.compare(values, samples, ranking.against_best(values))
-    next_to = ranking.compare(values, samples, ranking.neighbours(values))
+    rivals = ranking.compare(values, samples, ranking.against_best(values), groups)
+    next_to = ranking.compare(values, samples, ranking.neighbours(values), groups)
     tied = {one.worse for one in rivals if one.adjusted >= ranking.ALPHA}
     ranks = ranking.rank_intervals(samples)
     found = [
@@ -108,7 +110,7 @@ def aggregated(rows: Sequence[Row], columns: Sequence[str], within: Within) -> t
         sets[WITHOUT] = [column for column in columns if column != paper.LEAKY]
     found: list[dict[str, Aggregate]] = [{} for _ in rows]
     for suffix, chosen in sets.items():
-        if len(chosen) < 2:
+        if len(chosen) < FEWEST_DATASETS:
             continue
         for block in competing(rows, within):
             _rank_block(rows, block, chosen, suffix, found)
@@ -129,24 +131,22 @@ def _rank_block(
         return
     values, samples = _stacked([rows[position] for position in known], columns)
     ranks, spread = ranking.mean_ranks(values), ranking.mean_ranks(samples)
-    counted = (~np.isnan(values)).sum(axis=1)
-    order = np.argsort(ranks, kind="stable")
+    has = ~np.isnan(values)
+    order = [int(index) for index in np.argsort(ranks, kind="stable") if has[index].sum() >= FEWEST_DATASETS]
     for place, index in enumerate(order):
-        own, count = found[known[index]], int(counted[index])
+        own, count = found[known[index]], int(has[index].sum())
         own[MEAN_RANK + suffix] = Aggregate(float(ranks[index]), *percentiles(spread[index]), count, len(columns))
-        if place + 1 < len(order):
-            after = order[place + 1]
-            shared = int((~np.isnan(values[[index, after]]).any(axis=0)).sum())
+        after = next((other for other in order[place + 1 :] if has[other][has[index]].all()), None)
+        if after is not None:
             chance = ranking.probability_of_improvement(samples[index], samples[after])
-            if shared:
-                own[IMPROVEMENT + suffix] = Aggregate(chance, chance, chance, shared, len(columns))
+            own[IMPROVEMENT + suffix] = Aggregate(chance, chance, chance, count, len(columns))
 
 
 def _normalise(rows: Sequence[Row], columns: list[str], suffix: str, found: list[dict[str, Aggregate]]) -> None:
     scale = paper.normalizers(tuple(columns))
     for position, row in enumerate(rows):
         known = [column for column in columns if column in scale and _ranked(row, column)]
-        if row.section == "not ranked" or len(known) < 2:
+        if row.section == "not ranked" or len(known) < FEWEST_DATASETS:
             continue
         values, samples = _stacked([row], known)
         worst, best = (np.array([scale[column][end] for column in known]) for end in (0, 1))

@@ -1,6 +1,6 @@
 """What stands beside a leaderboard and is never ranked, as sheets: published numbers, costs, label fractions, bands."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from reports import paper
@@ -8,7 +8,7 @@ from reports.beside import Beside, Line
 from reports.derived import Curve, Difference, Point
 from reports.literature import Published
 from reports.sheet import Ink, Sheet, count, grid, number, ours
-from reports.table import NOT_RANKED, Efficiency, Row, Table, kind
+from reports.table import NOT_RANKED, Efficiency, Row, Table, kind, letter
 
 PUBLISHED = (
     "Percent. Ours: the headline metric and its interval, from the table of the same name. Every other column is "
@@ -127,10 +127,14 @@ def of_curves(curves: Sequence[Curve]) -> list[Sheet]:
         own = list(found)
         fractions = sorted({point.fraction for curve in own for point in curve.points})
         fused = any(curve.fusion != "none" for curve in own)
+        throughout = set.intersection(*(set(curve.notes) for curve in own))
+        notes = dict.fromkeys(note for curve in own for note in curve.notes if note not in throughout)
+        letters = {note: letter(number) for number, note in enumerate(notes)}
         body = [
-            (dataset, tuple(_curve_line(curve, fractions, fused) for curve in of_dataset))
-            for dataset, of_dataset in groupby(own, lambda curve: curve.dataset)
-        ]
+            (f"{dataset}, {paper.metric(metric)}",
+             tuple(_curve_line(curve, fractions, fused, letters) for curve in of_dataset))
+            for (dataset, metric), of_dataset in groupby(own, lambda curve: (curve.dataset, curve.metric))
+        ]  # fmt: skip
         s = dict(settings)
         drawn = "stratified draws of our own" if origin == "ours" else "GEO-Bench's one draw"
         sheets.append(
@@ -141,15 +145,21 @@ def of_curves(curves: Sequence[Curve]) -> list[Sheet]:
                 head=(Ink("Encoder"), *([Ink("Fuser")] if fused else []), *(Ink(f"{100 * f:g}%") for f in fractions)),
                 labels=1 + fused,
                 body=tuple(body),
-                lines=("Percent of the headline metric: mean ± deviation over draws and seeds. Never ranked.",),
+                lines=(
+                    *(f"Throughout: {note.rstrip('.')}." for note in sorted(throughout)),
+                    "Percent: mean ± deviation over draws and seeds. Never ranked.",
+                ),
+                notes=tuple((mark, note.rstrip(".")) for note, mark in letters.items()),
             )
         )
     return sheets
 
 
-def _curve_line(curve: Curve, fractions: list[float], fused: bool) -> tuple[Ink, ...]:
+def _curve_line(curve: Curve, fractions: list[float], fused: bool, letters: Mapping[str, str]) -> tuple[Ink, ...]:
     points = {point.fraction: point for point in curve.points}
-    labels = [Ink(curve.title), *([Ink(paper.FUSERS.get(curve.fusion, curve.fusion))] if fused else [])]
+    title = curve.title + (" (random weights)" if curve.random else "")
+    marks = ",".join(mark for note, mark in letters.items() if note in curve.notes)
+    labels = [Ink(title, notes=marks), *([Ink(paper.FUSERS.get(curve.fusion, curve.fusion))] if fused else [])]
     return (*labels, *(_point(points[one]) if one in points else Ink("--") for one in fractions))
 
 

@@ -120,7 +120,7 @@ def _line(row: Row, position: int, table: Table, placed: Placed, aggregates: lis
         else Ink(MISSING[row.missing[column].kind])
         for column in table.columns
     ]
-    return (*labels, *cells, *(aggregate(row, name) for name in aggregates), *_costs(row.efficiency))
+    return (*labels, *cells, *(aggregate(row, name, table) for name in aggregates), *_costs(row.efficiency))
 
 
 def _cell(cell: Cell, notes: str) -> Ink:
@@ -134,12 +134,16 @@ def ours(cell: Cell) -> Ink:
     return replace(_cell(cell, ""), style="", notes="" if cell.ranked else "†")
 
 
-def aggregate(row: Row, name: str) -> Ink:
-    """An aggregate, and behind a slash the one without the leaky dataset; empty where the row has none."""
-    found = [row.aggregates[one] for one in (name, name + WITHOUT) if one in row.aggregates]
-    if not found:
+def aggregate(row: Row, name: str, table: Table) -> Ink:
+    """An aggregate, and behind a slash, where the table tells them apart, the one without the leaky dataset.
+
+    An asterisk where not every dataset entered; empty where the row has neither.
+    """
+    whole, without = row.aggregates.get(name), row.aggregates.get(name + WITHOUT)
+    if whole is None and without is None:
         return Ink("")
-    return Ink("/".join(f"{one.value:.2f}" for one in found), notes="" if all(one.is_whole for one in found) else "*")
+    told = [whole, without] if name + WITHOUT in table.aggregates else [whole]
+    return Ink("/".join("--" if one is None else f"{one.value:.2f}{'' if one.is_whole else '*'}" for one in told))
 
 
 def _costs(cost: Efficiency | None) -> tuple[Ink, ...]:

@@ -120,11 +120,12 @@ def _by_row(table: Table) -> dict[tuple[str, str], Line]:
     return found
 
 
-def tests(tables: Sequence[Table]) -> list[Line]:
-    """Every paired test behind a mark, a row each; differences are of fractions."""
+def tests(tables: Sequence[Table], ablated: Sequence[Table]) -> list[Line]:
+    """Every paired test behind a mark of leaderboards and ablations, a row each; differences are of fractions."""
     return [
         {
             "table": number,
+            "ranked within": table.ranks_within,
             "column": test.column,
             "family": test.family,
             "better": test.better[0],
@@ -138,7 +139,8 @@ def tests(tables: Sequence[Table]) -> list[Line]:
             "p_holm": test.adjusted,
             "n_groups": test.groups,
         }
-        for number, table in enumerate(tables, start=1)
+        for found in (tables, ablated)
+        for number, table in enumerate(found, start=1)
         for test in table.tests
     ]
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from benchmark.scoring.ranking import FEWEST_GROUPS
 from reports import paper
 
 Section = Literal["models", "variants", "controls", "floors", "not ranked"]
@@ -15,8 +16,8 @@ SECTIONS: tuple[Section, ...] = ("models", "variants", "controls", "floors", "no
 Within = Literal["fusion", "encoder", "experiment"]
 
 NOT_RANKED = (
-    "not ranked: random weights, three or more filled bands, input other than the protocol says, a label fraction, "
-    "or a protocol made for trying things out"
+    "not ranked: random weights, three or more filled bands, input other than the protocol says, fewer seeds than it "
+    "asks, a label fraction, or a protocol made for trying things out"
 )
 SEEDS = (
     "where a cell has several seeds, its value is their mean and its interval a bootstrap over test groups and seeds "
@@ -25,7 +26,7 @@ SEEDS = (
 MARKS = "best model bold, second best underlined, by the printed digits; no other section is ranked"
 TIED = (
     "≈ not significantly worse than the best of its column: paired bootstrap over test groups, 5 % after Holm's "
-    "correction; never said of fewer than 10 groups"
+    f"correction; never said of fewer than {FEWEST_GROUPS} groups"
 )
 Array = npt.NDArray[Any]
 
@@ -230,7 +231,8 @@ class Table:
     @property
     def footnotes(self) -> list[str]:
         """Sentences under the table, without the lettered notes."""
-        lines = [f"Percent; {_per_column(self.metrics)}; {MARKS}."]
+        metrics = {column: paper.metric(name) for column, name in self.metrics.items()}
+        lines = [f"Percent; {_per_column(metrics)}; {MARKS}."]
         cells = [cell for row in self.rows for cell in row.cells.values()]
         if len([name for name in self.sections if name.startswith("models")]) > 1:
             lines.append(f"Ranked within one {'fuser' if self.ranks_within == 'fusion' else 'encoder'}.")
@@ -240,6 +242,9 @@ class Table:
             lines.append(f"{TIED}.")
         lines += [f"Interval: {method}." for method in self.methods]
         lines.append(f"Independent test groups: {_per_column(self.groups)}.")
+        few = [column for column, groups in self.groups.items() if groups < FEWEST_GROUPS]
+        if few:
+            lines.append(f"Too few groups for an interval to be relied on: {', '.join(few)}.")
         if any(cell.seeds > 1 for cell in cells):
             lines.append(f"Seeds: {SEEDS}.")
         # A name with a comma is another's on fewer datasets.
@@ -247,7 +252,7 @@ class Table:
         if any("," in name for name in self.aggregates):
             lines.append(f"Behind a slash: without {paper.LEAKY}, whose train and test images share fields.")
         if any(not one.is_whole for row in self.rows for one in row.aggregates.values()):
-            lines.append("* over the datasets the row has, not all of the table's.")
+            lines.append("* over the datasets the row has, at least two, not all of the table's.")
         if self.protocol_title:
             lines.append(f"Protocol {self.settings['protocol']}: {self.protocol_title.rstrip('.')}.")
         return lines
@@ -286,7 +291,7 @@ def letter(note: int) -> str:
 
 
 def _per_column(values: Mapping[str, object]) -> str:
-    """'accuracy', or where columns differ 'f1_micro (m-bigearthnet), accuracy (m-eurosat, m-so2sat)'."""
+    """'accuracy', or where columns differ 'micro F1 (m-bigearthnet), accuracy (m-eurosat, m-so2sat)'."""
     distinct = list(dict.fromkeys(values.values()))
     if len(distinct) == 1:
         return str(distinct[0])

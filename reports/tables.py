@@ -7,7 +7,7 @@ fixed by dataset. Everything that prints a table (`leaderboard`, `latex`, `conso
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
@@ -22,6 +22,7 @@ from reports.merging import Absence
 from reports.table import Array, Cell, Missing, Row, Section, Table
 
 FLOOR = "imagestats"
+FEWER_SEEDS = "fewer seeds than the protocol asks: not compared with means over all of them"
 BELOW_FLOOR = "below image statistics, a floor without a network: look at the input card before believing the model"
 
 _ENCODER_FIELDS = ("encoder", "encoder_version", "encoder_options")
@@ -89,9 +90,13 @@ def settings_of(record: Record) -> dict[str, str]:
 
 def _table(records: list[Record], reasons: dict[tuple[str, ...], Missing]) -> Table:
     columns = column_names(records)
-    notes = tuple(dict.fromkeys(flag for record in records for flag in record.flags))
     groups = _row_groups(records, columns)
-    rows = [_row(title, group, columns, notes) for title, group in zip(_titles(groups), groups, strict=True)]
+    seeds = Counter((number, columns[record.key]) for number, group in enumerate(groups) for record in group)
+    # One protocol asks the same number of every cell of a table.
+    asked = max(seeds.values())
+    notes = tuple(dict.fromkeys(flag for record in records for flag in record.flags))
+    notes += (FEWER_SEEDS,) if min(seeds.values()) < asked else ()
+    rows = [_row(title, group, columns, notes, asked) for title, group in zip(_titles(groups), groups, strict=True)]
     names = paper.in_order(set(columns.values()))
     rows, notes = _flagged_below_floor(rows, notes)
     by_column = {columns[record.key]: record for record in records}
@@ -197,12 +202,12 @@ def _told(record: Record, field: str, same: list[Record]) -> str:
     return ", ".join(f"{key} {_short(value.get(key))}" for key in varying)
 
 
-def _row(title: str, group: list[Record], columns: dict[str, str], notes: tuple[str, ...]) -> Row:
+def _row(title: str, group: list[Record], columns: dict[str, str], notes: tuple[str, ...], seeds: int) -> Row:
     by_column: dict[str, list[Record]] = defaultdict(list)
     for record in group:
         by_column[columns[record.key]].append(record)
     random = any(has_random_weights(record) for record in group)
-    cells = {column: _cell(found, notes) for column, found in by_column.items()}
+    cells = {column: _cell(found, notes, seeds) for column, found in by_column.items()}
     first = group[0]
     return Row(
         title=title,
@@ -243,10 +248,11 @@ def _section(record: Record, random: bool, cells: dict[str, Cell]) -> Section:
     return "controls" if record.role == "control" else "models"
 
 
-def _cell(found: list[Record], notes: tuple[str, ...]) -> Cell:
+def _cell(found: list[Record], notes: tuple[str, ...], seeds: int) -> Cell:
     by_seed = sorted(found, key=lambda record: record.run.seed)
     scores = [record.score for record in by_seed]
-    flags = {flag for record in found for flag in record.flags}
+    is_short = len(found) < seeds
+    flags = {flag for record in found for flag in record.flags} | ({FEWER_SEEDS} if is_short else set())
     values = [score.metrics[score.headline] for score in scores]
     value, std = statistics.mean_and_std(values)
     keys = tuple(record.key for record in by_seed)
@@ -257,7 +263,7 @@ def _cell(found: list[Record], notes: tuple[str, ...]) -> Cell:
         low=low,
         high=high,
         seeds=len(scores),
-        ranked=all(record.ranked and not has_random_weights(record) for record in found),
+        ranked=not is_short and all(record.ranked and not has_random_weights(record) for record in found),
         notes=tuple(index for index, note in enumerate(notes) if note in flags),
         std=std,
         keys=keys,

@@ -54,6 +54,23 @@ def test_p_value_is_the_level_at_which_the_interval_reaches_zero():
     assert ranking.p_values(np.ones((2, 999))) == pytest.approx([2 / 1000] * 2)
 
 
+def test_of_many_rivals_those_far_behind_are_significantly_worse():
+    gaps = np.array([0, 0.01, *np.linspace(5, 80, 78)]) / 100
+    samples = 0.9 - gaps[:, None] + RNG.normal(0, 0.01, (80, 200))
+    found = ranking.compare(0.9 - gaps, samples, [(0, row) for row in range(1, 80)], groups=200)
+    assert [one.adjusted < ranking.ALPHA for one in found] == [False] + [True] * 78
+    few = ranking.compare(0.9 - gaps[[0, 1, 40]], samples[[0, 1, 40]], [(0, 1), (0, 2)], groups=200)
+    assert few[1].p == pytest.approx(2 / 201)  # two are told apart by the samples alone
+
+
+def test_a_tail_is_students_t_test_of_the_samples_deviation():
+    observed = RNG.normal(2, 1, 30)
+    resampled = observed[RNG.integers(0, 30, (4000, 30))].mean(axis=1)
+    expected = stats.ttest_1samp(observed, 0).pvalue
+    assert np.log(ranking.tails(resampled[None], 30)[0]) == pytest.approx(np.log(expected), rel=0.1)
+    assert ranking.tails(np.ones((1, 50)), 30) == [0]
+
+
 def test_without_a_difference_few_tests_reject():
     rng, rejected = np.random.default_rng(0), 0
     for _ in range(200):
@@ -76,7 +93,7 @@ def test_pairing_sees_what_separate_intervals_hide():
         ]
     )
     values = np.array([better.mean(), hard.mean()])
-    (found,) = ranking.compare(values, samples, [(0, 1)])
+    (found,) = ranking.compare(values, samples, [(0, 1)], groups=500)
     assert percentiles(samples[0])[0] < percentiles(samples[1])[1]
     assert found.adjusted < 0.05
     assert 0 < found.low < found.difference < found.high
@@ -154,6 +171,6 @@ def test_geo_benchs_scale_puts_its_worst_at_0_and_its_best_at_1():
 def test_every_pair_is_corrected_for_the_number_of_pairs():
     samples = RNG.normal(np.arange(4)[:, None] / 20, 0.03, (4, 500))
     pairs = list(itertools.combinations(range(3, -1, -1), 2))
-    found = ranking.compare(samples.mean(axis=1), samples, pairs)
+    found = ranking.compare(samples.mean(axis=1), samples, pairs, groups=50)
     assert [one.adjusted for one in found] == ranking.holm([one.p for one in found])
     assert all(one.adjusted >= one.p for one in found)

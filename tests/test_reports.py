@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from benchmark.records import Interval
 from reports import latex, leaderboard, markdown, spreadsheets
 from reports.console import print_leaderboard, print_table
 from reports.latex_text import escape
@@ -67,7 +69,7 @@ def test_scores_equal_in_print_share_their_mark():
 
 def test_footnotes_name_metric_and_groups_of_each_dataset():
     records = [*THREE, make_record(0.4, dataset="m-bigearthnet", metric="f1_micro")]
-    assert "f1_micro (m-bigearthnet), accuracy (m-eurosat)" in tables(records)[0].footnotes[0]
+    assert "micro F1 (m-bigearthnet), accuracy (m-eurosat)" in tables(records)[0].footnotes[0]
     assert "Independent test groups: 2." in tables(records)[0].footnotes
 
 
@@ -110,7 +112,7 @@ def test_one_unranked_cell_keeps_its_row_but_not_its_mark():
                make_record(0.5, encoder="third", dataset="m-so2sat")]  # fmt: skip
     assert _marks(records)["best"] == {"m-eurosat": "best", "m-so2sat": ""}
     assert "99.0<sup>†</sup>" in _markdown(records)
-    assert r"99.0\textsuperscript{$\dagger$}" in _latex(records)
+    assert r"99.0\leaderboardscripts{$\dagger$}{$\pm$" in _latex(records)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +191,17 @@ def test_a_cell_that_was_not_run_shows_two_dashes():
     assert re.search(r"SECOND +\| .* -- \|", _markdown(records))
     assert re.search(r"SECOND & -- & \\underline", _latex(records))
     assert "--" in _console(records)
+
+
+def test_latex_gives_both_ends_of_an_interval_that_is_uneven():
+    even, uneven = make_record(0.9), make_record(0.804, dataset="m-so2sat")
+    ends = Interval(0.365, 1.0, "95% percentile bootstrap")
+    text = _latex([even, replace(uneven, score=replace(uneven.score, interval=ends))])
+    assert r"90.0\leaderboardscripts{}{$\pm$2.0}" in text
+    assert r"80.4\leaderboardscripts{$+$19.6}{$-$43.9}" in text
+    assert "After $\\pm$: half" in text
+    assert "Raised and lowered" in text
+    assert "Raised and lowered" not in _latex([even])
 
 
 def test_an_interval_that_could_not_be_made_is_not_printed():

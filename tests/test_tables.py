@@ -13,7 +13,7 @@ from benchmark.scoring.ranking import holm
 from reports import latex, leaderboard, markdown, spreadsheets
 from reports.derived import ablations, curves, differences, main
 from reports.merging import Absence
-from reports.other_sheets import of_costs
+from reports.other_sheets import of_costs, of_curves
 from reports.placed import place
 from reports.tables import tables
 from tests.record_factory import COST, make_record, measured
@@ -43,7 +43,7 @@ def test_only_a_clear_loss_is_a_loss():
     assert (found["best"].mark, found["best"].tied) == ("best", False)
     assert (found["close"].tied, found["croma"].tied) == (True, False)
     assert "≈" in markdown.document(leaderboard.sheets([table]))
-    assert r"\textsuperscript{$\approx$}" in latex.document(leaderboard.sheets([table]))
+    assert r"\leaderboardscripts{$\approx$}{$\pm$" in latex.document(leaderboard.sheets([table]))
     assert any("≈ not significantly worse" in line for line in table.footnotes)
 
 
@@ -51,16 +51,18 @@ def test_below_ten_groups_nothing_is_called_significant():
     few = [measured(HARD[:9] + 1, encoder="best"), measured(HARD[:9] - 2, encoder="worst")]
     (table,) = tables(few)
     assert table.tests == ()
+    assert "Too few groups for an interval to be relied on: m-eurosat." in table.footnotes
     assert all(not cell.tied and cell.ranks is None for cell in cells_of(table).values())
     (table,) = tables([measured(HARD[:10] + 1, encoder="best"), measured(HARD[:10] - 2, encoder="worst")])
     assert len(table.tests) == 2
+    assert not any("relied on" in line for line in table.footnotes)
 
 
 def test_every_test_is_kept_with_its_correction():
     (table,) = tables(
         [scored(change, encoder=f"e{change}") for change in (0, 1, -1)] + [scored(0, role="floor", encoder="f")]
     )
-    frame = pd.DataFrame(spreadsheets.tests([table]))
+    frame = pd.DataFrame(spreadsheets.tests([table], []))
     next_to = frame[frame["family"] == "neighbours"]
     assert list(zip(next_to["better"], next_to["worse"], strict=True)) == [("E1", "E0"), ("E0", "E-1")]
     against = frame[frame["family"] == "against the best"]
@@ -68,6 +70,10 @@ def test_every_test_is_kept_with_its_correction():
     assert list(against["p_holm"]) == holm(list(against["p"]))
     assert (frame["low"] <= frame["difference"]).all()
     assert (frame["difference"] <= frame["high"]).all()
+    fused = tables([scored(change, encoder="a", fusion=fusion) for fusion, change in (("gw", 0), ("lw", -1))])
+    frame = pd.DataFrame(spreadsheets.tests(fused, ablations(fused)))
+    assert set(frame["ranked within"]) == {"encoder"}
+    assert set(frame["better fusion"]) == {"gw"}
 
 
 def test_ranks_have_intervals_among_models_alone():
@@ -91,6 +97,21 @@ def test_a_cells_interval_hangs_on_no_other_row_and_holds_seeds():
     together = [statistics.percentiles(statistics.unpack(one.score.resamples)) for one in seeds]
     assert first.low < np.mean([low for low, _ in together]) + 0.02
     assert first.low < first.value < first.high
+
+
+def test_a_cell_with_fewer_seeds_competes_with_none_and_says_so():
+    seeds = [scored(nearly(), encoder=encoder, seed=seed) for encoder in ("a", "b", "c") for seed in range(3)]
+    lucky = scored(1, encoder="lucky")
+    (table,) = tables(
+        [*seeds, lucky, *(scored(0, encoder="lucky", dataset="m-so2sat", seed=seed) for seed in range(3))]
+    )
+    (row,) = [row for row in table.rows if row.encoder == "lucky"]
+    cell = row.cells["m-eurosat"]
+    assert (cell.mark, cell.ranked, cell.ranks) == ("", False, None)
+    assert any("fewer seeds" in table.notes[note] for note in cell.notes)
+    assert row.section == "models"
+    assert row.cells["m-so2sat"].ranked
+    assert sorted(cell.mark for cell in cells_of(table).values()) == ["", "", "best", "second"]
 
 
 def test_fusers_never_share_a_ranking():
@@ -136,13 +157,28 @@ def test_mean_rank_and_improvement_are_over_datasets_and_without_the_leaky_one()
     assert "1.67/1.00" in latex.document(leaderboard.sheets([table]))
 
 
+def test_improvement_is_over_a_row_that_has_all_of_its_datasets():
+    rows = [
+        *on_three("a", (2, 2, 2)),
+        *on_three("b", (1, None, 1)),
+        *on_three("c", (0, 0, 0)),
+        *on_three("d", (3, None, None)),
+    ]
+    (table,) = tables(rows)
+    by_name = {row.encoder: row.aggregates for row in table.rows}
+    assert by_name["a"]["mean rank"].value < by_name["b"]["mean rank"].value < by_name["c"]["mean rank"].value
+    assert (by_name["a"]["P(>next)"].datasets, by_name["b"]["P(>next)"].datasets) == (3, 2)
+    assert by_name["a"]["P(>next)"].value == pytest.approx(1, abs=0.01)
+    assert "mean rank" not in by_name["d"]  # one score is no mean
+
+
 def test_an_incomplete_rows_aggregates_are_marked():
     (table,) = tables([*on_three("a", (1, 1, 1)), *on_three("b", (0, None, 0))])
     by_name = {row.encoder: row.aggregates["mean rank"] for row in table.rows}
     assert (by_name["b"].datasets, by_name["b"].of, by_name["b"].is_whole) == (2, 3, False)
     assert by_name["a"].is_whole
     text = markdown.document(leaderboard.sheets([table]))
-    assert r"2.00/2.00<sup>\*</sup>" in text
+    assert r" 2.00\*/-- |" in text  # without the leaky one it is one score
     assert r"\* over the datasets the row has" in text
 
 
@@ -201,6 +237,11 @@ def test_label_fractions_are_curves_and_in_no_leaderboard():
     assert [(point.fraction, point.mean) for point in theirs.points] == [(0.01, 0.4), (1.0, 0.9)]
     assert [table.settings["partition"] for table in main(found)] == ["default"]
     assert "60.0 ± 10.0" in markdown.document(leaderboard.sheets(found))
+    flagged = [make_record(0.3, partition="0.10x_train", encoder="rnd", weights={"random": "0"}, flags=("a leak",))]
+    text = markdown.document(of_curves(curves(tables([*records, *flagged]))))
+    assert "RND (random weights)<sup>a</sup>" in text
+    assert "*m-eurosat, accuracy*" in text
+    assert "<sup>a</sup> a leak." in text
     assert len(main(tables(records[:1]))) == 1
 
 
