@@ -10,16 +10,13 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import cache
 
-import numpy as np
-
-from benchmark.records import Record, Score
-from benchmark.scoring import statistics
+from benchmark.records import Record
+from benchmark.scoring import over_seeds, statistics
 from reports import marks, paper
 from reports.efficiency import efficiency
 from reports.merging import Absence
-from reports.table import Array, Cell, Missing, Row, Section, Table
+from reports.table import Cell, Missing, Row, Section, Table
 
 FLOOR = "imagestats"
 FEWER_SEEDS = "fewer seeds than the protocol asks: not compared with means over all of them"
@@ -256,8 +253,8 @@ def _cell(found: list[Record], notes: tuple[str, ...], seeds: int) -> Cell:
     values = [score.metrics[score.headline] for score in scores]
     value, std = statistics.mean_and_std(values)
     keys = tuple(record.key for record in by_seed)
-    samples = _samples(scores, keys)
-    low, high = _interval(scores, samples)
+    samples = over_seeds.together([statistics.unpack(score.resamples) for score in scores], keys[0])
+    low, high = over_seeds.interval([score.interval for score in scores], samples)
     return Cell(
         value=value,
         low=low,
@@ -270,31 +267,6 @@ def _cell(found: list[Record], notes: tuple[str, ...], seeds: int) -> Cell:
         values=tuple(values),
         samples=samples,
     )
-
-
-def _samples(scores: list[Score], keys: tuple[str, ...]) -> Array:
-    """Bootstrap samples of the mean over seeds; drawn by the records themselves, whatever else is in the table."""
-    drawn = [statistics.unpack(score.resamples) for score in scores]
-    if len({len(one) for one in drawn}) > 1 or not len(drawn[0]):
-        return np.empty(0)
-    if len(drawn) == 1:
-        return drawn[0]
-    seeds = _seeds(len(drawn), len(drawn[0]))
-    # Shifted by a record's key: rows draw their seeds apart from one another.
-    return statistics.over_seeds(np.stack(drawn), np.roll(seeds, int(keys[0], 16) % len(seeds), axis=0))
-
-
-@cache
-def _seeds(seeds: int, samples: int) -> Array:
-    return statistics.draw_seeds(seeds, samples, np.random.default_rng(0))
-
-
-def _interval(scores: list[Score], samples: Array) -> tuple[float, float]:
-    if len(scores) > 1 and len(samples):
-        low, high = np.clip(statistics.percentiles(samples), 0, 1)
-        return float(low), float(high)
-    ends = [(score.interval.low, score.interval.high) for score in scores]
-    return statistics.mean_and_std([low for low, _ in ends])[0], statistics.mean_and_std([high for _, high in ends])[0]
 
 
 def _hashable(value: object) -> object:

@@ -113,7 +113,7 @@ def _record(cell: Cell, run: Run, filled: list[str], ranked: bool) -> Record:
     fits, confusion = _counts(cell, run, rng)
     whole = fits.sum(axis=1)
     headline = cell.dataset.metric
-    drawn = statistics.resample(fits, headline, _draws(len(fits), fits.shape[1]))
+    drawn = statistics.resample(fits, headline, _draws(len(fits), fits.shape[1], cell.protocol.bootstrap_seed))
     value = float(from_counts(headline, whole[0]))
     flags = [FLAG]
     flags += [f"filled bands: {', '.join(f'{name} (mean)' for name in filled)}"] if filled else []
@@ -217,8 +217,8 @@ def _calibration(value: float) -> list[list[float]]:
 
 
 @functools.lru_cache(maxsize=16)
-def _draws(fits: int, groups: int) -> statistics.Draws:
-    return statistics.draw(fits, groups, 2000, np.random.default_rng(fits))
+def _draws(fits: int, groups: int, seed: int) -> statistics.Draws:
+    return statistics.draw(fits, groups, 2000, np.random.default_rng(seed))
 
 
 def _digits(*names: str) -> str:

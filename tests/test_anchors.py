@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -12,10 +13,14 @@ import evaluate
 from benchmark.commands import anchors
 from benchmark.commands.anchors import Anchor, Anchors, Measured
 from benchmark.record_store import RecordStore
+from benchmark.records import Record
+from benchmark.scoring import statistics
+from benchmark.scoring.counts import from_counts
 from benchmark.scoring.over_seeds import OverSeeds, over_seeds
 from encoders.errors import UserError
 from reports import literature
-from tests.record_factory import make_record
+from reports.tables import tables
+from tests.record_factory import PROVENANCE, make_record
 
 MADE_UP: dict[str, Any] = {
     "row": "imagestats",
@@ -176,3 +181,49 @@ def test_several_seeds_are_one_number_and_another_miou_has_an_interval_of_its_ow
     )
     other = over_seeds([replace(records[0], score=score)], "miou_absent_zero")
     assert (other.value, other.low, other.high) == (0.25, 0.125, 0.25)
+
+
+def trained(seed: int, shift: float, **changes: Any) -> Record:
+    """A segmentation of 40 test groups: two classes, the same groups for every seed, one better than another."""
+    right = np.clip(np.linspace(20, 80, 40) + 100 * shift, 0, 100)
+    counts = np.stack([right, right, *[np.full(40, 100.0)] * 4], axis=1)[None].round()
+    drawn = statistics.resample(counts, "miou_truth", statistics.draw(1, 40, 500, np.random.default_rng(7)))
+    metrics = {name: float(from_counts(name, counts[0].sum(axis=0))) for name in ("miou_truth", "miou_absent_zero")}
+    protocol = {"protocol": {"bootstrap_seed": 7, "test_bootstraps": 500}}
+    record = make_record(
+        metric="miou_truth", seed=seed, task="segmentation", provenance=replace(PROVENANCE, config=protocol), **changes
+    )
+    score = replace(
+        record.score,
+        metrics=metrics,
+        interval=statistics.interval_of(counts, "miou_truth", drawn, 0.95),
+        resamples=statistics.pack(drawn),
+        group_counts=counts.tolist(),
+        n_groups=40,
+    )
+    return replace(record, score=score)
+
+
+def test_the_interval_over_seeds_is_the_leaderboards_and_shows_how_seeds_differ() -> None:
+    records = [trained(seed, shift) for seed, shift in enumerate((-0.1, 0.0, 0.1))]
+    (table,) = tables(records)
+    cell = table.rows[0].cells["m-eurosat"]
+    found = over_seeds(records[::-1], "miou_truth")
+    assert (found.value, found.low, found.high, found.seeds) == (cell.value, cell.low, cell.high, 3)
+    of_each = np.mean([record.score.interval.high - record.score.interval.low for record in records])
+    assert 2 * found.half_width > 1.1 * of_each
+
+
+def test_another_miou_of_the_same_counts_has_the_headlines_draws() -> None:
+    """Both classes are in the truth, so the two means are one number."""
+    records = [trained(seed, shift) for seed, shift in enumerate((-0.1, 0.0, 0.1))]
+    other, headline = over_seeds(records, "miou_absent_zero"), over_seeds(records, "miou_truth")
+    assert (other.value, other.low, other.high) == pytest.approx((headline.value, headline.low, headline.high), 1e-6)
+
+
+@pytest.mark.parametrize(("headline", "metric"), [("accuracy", "f1_macro"), ("miou_truth", "miou_labelled")])
+def test_a_metric_that_the_counts_do_not_give_has_no_interval(headline: str, metric: str) -> None:
+    record = make_record(0.5, metric=headline)
+    record = replace(record, score=replace(record.score, metrics={headline: 0.5, metric: 0.25}))
+    found = over_seeds([record], metric)
+    assert (found.value, found.half_width) == (0.25, 0.0)

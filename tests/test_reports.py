@@ -108,7 +108,7 @@ def test_random_weights_floors_and_controls_are_listed_apart_and_never_win(winne
 
 
 def test_one_unranked_cell_keeps_its_row_but_not_its_mark():
-    records = [*THREE, make_record(0.99, encoder="best", dataset="m-so2sat", ranked=False),
+    records = [*THREE, make_record(0.99, half_width=0.01, encoder="best", dataset="m-so2sat", ranked=False),
                make_record(0.5, encoder="third", dataset="m-so2sat")]  # fmt: skip
     assert _marks(records)["best"] == {"m-eurosat": "best", "m-so2sat": ""}
     assert "99.0<sup>†</sup>" in _markdown(records)
