@@ -117,8 +117,10 @@ def _list(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from reports import reproduction
+    from reports import paper_cells, reproduction
 
+    if options.reproduce is not None:
+        paper_cells.load(options.reproduce)  # refused before anything is written
     folders = options.folders or [options.output or RESULTS]
     output = options.output or (folders[0] if len(folders) == 1 else RESULTS)
     merged, where = _write_reports(output, folders, draws=True)

@@ -24,11 +24,13 @@ class Absence:
 
     Attributes:
         cell: row with its variant, fusion, dataset, probe, protocol hash, bands, band names and partition.
+        protocol: its name.
     """
 
     cell: tuple[str, ...]
     kind: Literal["failed", "impossible"]
     why: str
+    protocol: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,4 +99,4 @@ def _absences(failed: Sequence[Failure]) -> Iterator[Absence]:
         row = " ".join(filter(None, (str(config.get("row")), str(config.get("variant", "")))))
         named = [row, fusion.get("name"), dataset.get("name"), probe.get("name"), hash_of(protocol)]
         kind: Literal["failed", "impossible"] = "impossible" if failure.type == failures.IMPOSSIBLE else "failed"
-        yield Absence(tuple(str(part) for part in [*named, *tracks]), kind, failure.message)
+        yield Absence(tuple(str(part) for part in [*named, *tracks]), kind, failure.message, str(protocol.get("name")))

@@ -4,9 +4,9 @@ import subprocess
 from pathlib import Path
 
 
-def compiled(folder: Path) -> str:
-    """pdflatex's output on a folder's leaderboard.tex; fails the test where it stops."""
-    text = (folder / "leaderboard.tex").read_text()
+def compiled(folder: Path, name: str = "leaderboard") -> str:
+    """pdflatex's output on a folder's NAME.tex; fails the test where it stops."""
+    text = (folder / f"{name}.tex").read_text()
     paper = "\n".join(line.removeprefix("%   ") for line in text.splitlines() if line.startswith("%   "))
     (folder / "paper.tex").write_text(paper)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
