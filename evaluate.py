@@ -38,7 +38,6 @@ except ModuleNotFoundError as absent:
 
 if TYPE_CHECKING:
     from benchmark.places import Places
-    from reports.merging import Merged
 
 RESULTS = "results"
 USER_ERROR = 2
@@ -97,7 +96,7 @@ def _run(options: argparse.Namespace) -> int:
     where: list[str] = []
     try:
         if finished:
-            _, where = _write_reports(options.output, [options.output])
+            where = _write_reports(options.output, [options.output])
     finally:
         rows = [row for request in requests for row in request.rows]
         print("\n".join(sweep.outcome_lines(results, rows, vars(options))), file=sys.stderr)
@@ -115,19 +114,13 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from pathlib import Path
-
-    from reports import paper_cells, reproduction
+    from reports import paper_cells
 
     if options.reproduce is not None:
         paper_cells.load(options.reproduce)  # refused before anything is written
     folders = options.folders or [options.output or RESULTS]
     output = options.output or (folders[0] if len(folders) == 1 else RESULTS)
-    merged, where = _write_reports(output, folders, draws=True)
-    print("\n".join(where))
-    if options.reproduce:
-        _, text, table = reproduction.write(merged, options.reproduce, Path(output))
-        print(f"Beside the paper's cells: {text} and {table}")
+    print("\n".join(_write_reports(output, folders, draws=True, paper=options.reproduce or "")))
     return 0
 
 
@@ -263,8 +256,8 @@ def _places(options: argparse.Namespace) -> "Places":
     )
 
 
-def _write_reports(output: str, folders: Sequence[str], draws: bool = False) -> "tuple[Merged, list[str]]":
-    """Write and print tables; what was merged, and lines that say where to look."""
+def _write_reports(output: str, folders: Sequence[str], draws: bool = False, paper: str = "") -> list[str]:
+    """Write and print tables; lines that say where to look."""
     from pathlib import Path
 
     from reports import console, derived, experiments
@@ -272,10 +265,14 @@ def _write_reports(output: str, folders: Sequence[str], draws: bool = False) -> 
     from reports.rebuild import rebuild
 
     with without_collector():
-        rebuilt = rebuild([Path(folder) for folder in folders], Path(output), draws)
+        rebuilt = rebuild([Path(folder) for folder in folders], Path(output), draws, paper)
         console.print_tables(derived.main(rebuilt.tables))
         console.print_sheets(experiments.sheets(experiments.shown(rebuilt.merged.records)))
-    return rebuilt.merged, console.where_to_look(output, rebuilt.tables)
+    lines = console.where_to_look(output, rebuilt.tables)
+    if rebuilt.reproduced:
+        _, text, table = rebuilt.reproduced
+        lines.append(f"Beside the paper's cells: {text} and {table}")
+    return lines
 
 
 CALLS = {

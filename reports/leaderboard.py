@@ -20,6 +20,9 @@ from reports.sheet import Sheet, of_table
 from reports.table import Table
 from reports.tables import tables
 
+GEOBENCH = "geobench_results.csv"
+"""The one file that isn't always there."""
+
 
 def sheets(found: Sequence[Table], records: Iterable[Record] = ()) -> list[Sheet]:
     """Everything printed: leaderboards, published numbers, ablations, experiments, costs, fractions, stored names."""
@@ -53,5 +56,5 @@ def write(records: Iterable[Record], folder: Path, made: Sequence[Table] | None 
         "leaderboard.tex": latex.document(printed),
     }
     if theirs := geobench.rows(given, found):
-        contents["geobench_results.csv"] = spreadsheets.text_of(theirs)
+        contents[GEOBENCH] = spreadsheets.text_of(theirs)
     return [write_atomically(folder / name, text.encode()) for name, text in contents.items()]

@@ -18,7 +18,6 @@ from reports.sheet import Ink, Sheet
 from reports.table import NOT_RANKED, letter
 
 STEM = "reproduction_"
-"""That every file written here begins with."""
 HEAD = (*map(Ink, ("Paper's row", "Our row", "Our protocol", "Paper", "Ours", "Difference", "Half-widths")),)
 LABELS = 3
 PAGE_ROWS = 24
@@ -54,7 +53,12 @@ def write(merged: Merged, name: str, folder: Path) -> list[Path]:
         # Its first lines say how to compile it, by its name.
         "tex": latex.document(pages).replace(r"\input{leaderboard}", rf"\input{{{STEM}{name}}}", 1),
     }
-    return [write_atomically(folder / f"{STEM}{name}.{suffix}", text.encode()) for suffix, text in contents.items()]
+    return [write_atomically(path, contents[suffix].encode()) for suffix, path in paths(name, folder).items()]
+
+
+def paths(name: str, folder: Path) -> dict[str, Path]:
+    """The files of a paper by their suffix."""
+    return {suffix: folder / f"{STEM}{name}.{suffix}" for suffix in ("csv", "md", "tex")}
 
 
 def _pages(name: str, chosen: Paper, task: str, found: Sequence[Line]) -> list[Sheet]:

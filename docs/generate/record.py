@@ -43,6 +43,7 @@ FOLDER = {
     "leaderboard*.csv, leaderboard.md, leaderboard.tex": "their tables",
     "geobench_results.csv": "in GEO-Bench's own columns, where any of its datasets has a record",
     "figures/": "figures by `report`",
+    "reproduction_*": "a paper's cells beside the records, by `report --reproduce`",
     "jobs/, tensorboard/": "logs of the executor `slurm`; of the tracker `tensorboard`",
     ".lock": "held while a record or report is written",
 }
