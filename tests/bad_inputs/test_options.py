@@ -113,7 +113,7 @@ TYPOS = [
     Case("fetch all: names", ("fetch", "all", "m-eurosat"), ("m-eurosat",)),
     Case("fetch: weights without an address", ("fetch", "encoder", "satmae_rgb_vitl_finetuned,nope"), ("nope",)),
     Case("fetch encoder: made up", ("fetch", "encoder", "--synthetic", "{root}"), ("--synthetic",)),
-    Case("report: a paper there isn't", ("report", "{output}", "--reproduce", "satdifusr"), ("{output}",)),
+    Case("report: a paper there isn't", ("report", "{output}", "--reproduce", "satdifusr"), ("satdifusr",)),
     Case("report: no records", ("report", "{output}"), ("{output}",)),
     Case("verify: no records", ("anchors", "--anchors", "{folder}/none.yaml"), ("none.yaml",)),
     Case("rerun: no such record", ("rerun", "0123456789abcdef"), ("0123456789abcdef",)),
