@@ -25,17 +25,17 @@ def misfit(score: Score, facts: Mapping[str, object], counts: Sequence[int] | No
         return f"'score.headline' is '{score.headline}', which is not among score.metrics"
     if score.interval.low > score.interval.high:
         return f"'score.interval' begins at {score.interval.low}, above its end {score.interval.high}"
-    if counts is None or counts[0] < 1:
-        return "'score.group_counts' has no fit, or lists of unequal lengths"
+    if counts is None:
+        return "'score.group_counts' holds no counts, or lists of unequal lengths"
     if counts[1] != score.n_groups:
         return f"'score.n_groups' is {score.n_groups}, where score.group_counts has {counts[1]}"
     return _confusion(score, facts) or _resamples(score, protocol)
 
 
 def shape_of(counts: Nested) -> tuple[int, int, int] | None:
-    """(fits, groups, counts) of nested lists; None where lists of one depth differ in length."""
+    """(fits, groups, counts) of nested lists; None where lists of one depth differ in length, or are empty."""
     groups, width = {len(fit) for fit in counts}, {len(group) for fit in counts for group in fit}
-    return (len(counts), groups.pop(), width.pop()) if len(groups) == len(width) == 1 else None
+    return (len(counts), groups.pop(), width.pop()) if len(groups) == len(width) == 1 and width != {0} else None
 
 
 def _confusion(score: Score, facts: Mapping[str, object]) -> str:

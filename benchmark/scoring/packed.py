@@ -46,7 +46,7 @@ def check(packed: dict[str, object]) -> tuple[list[int], str]:
     if packed.keys() != {"shape", "whole"} or not isinstance(shape, list) or not isinstance(text, str):
         raise ValueError("it is no shape with whole numbers")
     count = _count(text)
-    if len(shape) != 3 or not all(type(size) is int and size >= 0 for size in shape) or math.prod(shape) != count:
+    if len(shape) != 3 or not all(type(size) is int and size > 0 for size in shape) or math.prod(shape) != count:
         raise ValueError(f"{count} numbers are not of shape {shape}")
     return shape, text
 
