@@ -22,11 +22,13 @@ CALIBRATION_BINS = 15
 """Of equal width over [0, 1], lower edges included; torchmetrics' default."""
 _ROUNDING = 1e-6
 """By which sums in float32 pass 1: an average precision of 1 comes out as 1.0000001."""
+_MOST = 2**53
+"""Whole numbers up to here are exact as floats too, and hundreds of them add up in 64 bits."""
 
 # Bounds alone, which pydantic checks without a call of Python: a folder may hold 10,000 records.
 Fraction = Annotated[float, Field(ge=0, le=1 + _ROUNDING)]
-Number = Annotated[int, Field(ge=0)]
-AtLeastOne = Annotated[int, Field(ge=1)]
+Number = Annotated[int, Field(ge=0, le=_MOST)]
+AtLeastOne = Annotated[int, Field(ge=1, le=_MOST)]
 Amount = Annotated[float, Field(ge=0)]
 Row = Annotated[list[Number], Field(min_length=1)]
 Square = Annotated[list[Row], Field(min_length=1)]

@@ -152,6 +152,7 @@ PROTOCOL = {"protocol": {"test_bootstraps": 3}}
         ("score.confusion", [[1, 2], [3]], "'score.confusion' has 2 rows and is not 2 x 2"),
         ("score.confusion", [[[1, 2], [3, 4]]] * 2, "'score.confusion' has 2 rows and is not 2 x 2"),
         ("score.confusion", [[100, 0], [0, -100]], "'score.confusion.1.1' is -100"),
+        ("score.confusion", [[100, 0], [0, 2**70]], f"'score.confusion.1.1' is {2**70}"),
         ("score.calibration", [], "'score.calibration' is []"),
         ("score.calibration", [[1.0, 1.0]] * 15, "'score.calibration.0' is [1.0, 1.0]"),
         ("score.resamples", "nothing of the kind", "'score.resamples' is no base64 of float32 numbers"),
