@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import re
 import shutil
+import sys
 import time
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -23,7 +24,7 @@ from benchmark.scoring import npz
 from encoders.errors import UserError
 from reports import figures
 from reports.figures import charts, classes, examples, fusers, painters, style
-from reports.figures.catalogue import unique
+from reports.figures.catalogue import _plain, unique
 from reports.figures.details import Details
 from reports.figures.fonts import FAMILY, figure_font
 from reports.figures.painters import Painters
@@ -134,7 +135,7 @@ def made(folder: Path) -> list[Table]:
 def test_a_row_has_one_look_everywhere_and_encoders_differ_without_colour(folder: Path) -> None:
     found = style.looks(made(folder))
     assert style.looks(made(folder)[:1]).keys() < found.keys()
-    plain, fused = found["CROMA"], found["SATDIFUSER +\u00a0gw"]
+    plain, fused = found["CROMA"], found["SATDIFUSER +\u00a0GW"]
     assert plain.marker != fused.marker
     assert plain.colour != fused.colour
     assert plain.fill != fused.fill
@@ -192,6 +193,45 @@ def test_a_text_in_another_alphabet_is_drawn_from_the_whole_font(recwarn: pytest
     from matplotlib.font_manager import fontManager
 
     assert FAMILY[0] not in {entry.name for entry in fontManager.ttflist}
+
+
+HOSTILES = {
+    r"$\input{/etc/passwd}$": "a formula that reads a file",
+    "cost $x$ enc": "a formula",
+    "a\n\x1b[2Jb": "steers a terminal",
+    "_led by a line": "what a legend leaves out",
+    "x" * 300: "longer than a file's name may be",
+    "": "nothing",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILES, ids=HOSTILES.get)
+def test_names_that_users_supply_are_drawn_as_they_stand(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    from matplotlib.mathtext import MathTextParser
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("set as a formula")
+
+    monkeypatch.setattr(MathTextParser, "parse", refuse)
+    monkeypatch.setattr(sys.modules[__name__], "CLASSES", [name, name])
+    labels = {"scores": np.eye(2, dtype=np.float32)[[0, 1, 1]], "samples": np.array(["a", "b", "c"])}
+    for value, fusion in ((0.8, "none"), (0.9, name)):
+        stored(tmp_path, make_record(value, title=name, dataset=name, fusion=fusion, fuser={"kind": "gw"}), labels)
+    masks_record(tmp_path, "croma", 0.5, title=name)
+    merged = merge([tmp_path])
+    drawn = figures.write(merged, tables(merged.records), tmp_path)
+    assert {one.name.split("-")[0] for one in drawn} == {"scores", "cost", "classes", "calibration", "confusion"}
+    assert not [str(one.message) for one in recwarn if "lyph" in str(one.message)]
+
+
+def test_file_names_tell_long_and_foreign_names_apart() -> None:
+    names = ["m-eurosat", "x" * 300, "x" * 299, "лес", "поле", "caf\u00e9", "caf\u00e8"]
+    told = [_plain(name) for name in names]
+    assert told[0] == "m-eurosat"
+    assert len(set(told)) == len(names)
+    assert all(re.fullmatch(r"[\w.-]{1,60}", name, re.ASCII) for name in told)
 
 
 def test_weights_are_averaged_over_seeds_and_experts_are_not() -> None:

@@ -1,5 +1,6 @@
 """What figures there are: of each table, of label fractions, of what `evaluate.py preview` made; none is drawn here."""
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from reports.table import Row, Table
 
 PREVIEWS = -1
 """Instead of a table's number: of pictures that show an encoder and no score."""
+LONGEST = 40
+"""Characters that a name gives to a file's: the whole may have some 200, of three names and a table's settings."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,7 @@ def _of_fuser(row: Row, name: str, details: Details, of: str) -> Iterator[Figure
             found[column] = fusers.averaged(seeds)
     if not found:
         return
-    kind, slug = str(next(iter(found.values()))["kind"]), f"{_plain(label(row))}-{name}"
+    kind, slug = str(next(iter(found.values()))["kind"]), f"{_plain(f'{row.title} {row.fusion}')}-{name}"
     if kind == "moe":
         yield Figure(f"experts-{slug}", fusers.experts(found), f"Experts asked by {label(row)}. {of}")
         return
@@ -220,4 +223,8 @@ def _slug(table: Table) -> str:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-")
+    """A text as part of a file name; with a few digits of a hash where that would lose letters of it."""
+    plain = re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-")
+    if len(plain) <= LONGEST and not any(one.isalnum() and not one.isascii() for one in text):
+        return plain
+    return f"{plain[:LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}".strip("-")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from encoders.errors import printable
 from reports import paper
 from reports.figures.panels import Layout, is_leftmost, legend, legend_height, name_rows, panels
 from reports.figures.style import INK, SMALL, TEXT, Look, Looks, folded, label, width_of
@@ -44,7 +45,7 @@ def bars(table: Table, looks: Looks) -> Any:
     for number, (ax, column) in enumerate(zip(axes, table.columns, strict=True)):
         _draw_bars(ax, [row.cells.get(column) for row in rows], [looks[label(row)] for row in rows])
         ax.set(xlim=(0, 100), ylim=(-0.6, len(rows) - 0.4), xticks=(0, 25, 50, 75, 100))
-        ax.set_title(f"{column}\n{paper.metric(table.metrics[column])} (%)", pad=3)
+        ax.set_title(f"{printable(column)}\n{paper.metric(table.metrics[column])} (%)", pad=3)
         name_rows(ax, names if is_leftmost(number, len(axes)) else [], TEXT)
         ax.grid(axis="x")
     return made
@@ -113,7 +114,7 @@ def cost(table: Table, looks: Looks) -> Any:
             ax.tick_params(labelleft=False)
     metrics = {paper.metric(table.metrics[column]) for column in common}
     what = next(iter(metrics)) if len(metrics) == 1 else "score"
-    over = common[0] if len(common) == 1 else f"mean of {len(common)} datasets"
+    over = printable(common[0]) if len(common) == 1 else f"mean of {len(common)} datasets"
     axes[0].set_ylabel(f"{what}, {over} (%)")
     legend(made, names, looks, line="none")
     return made
@@ -221,7 +222,7 @@ def fractions(of: Curves, looks: Looks) -> Any:
         ticks = _apart(list(of.tables), of.is_log)
         ax.set_xticks(ticks, [f"{number / of.unit:g}" for number in ticks])
         ax.minorticks_off()
-        ax.set_title(column, pad=3)
+        ax.set_title(printable(column), pad=3)
         ax.set_xlabel(of.axis, labelpad=2)
         ax.grid(True)
         if is_leftmost(number, len(axes)):

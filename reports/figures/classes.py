@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.scoring.counts import Array, class_counts, iou, ratio
+from encoders.errors import printable
 from reports.figures.details import Details
 from reports.figures.panels import Layout, is_leftmost, legend, legend_height, name_columns, name_rows, panels
 from reports.figures.style import FAINT, INK, PAGE, SHADES, SMALL, Looks, figure, folded, label, width_of
@@ -96,7 +97,7 @@ def by_class(table: Table, details: Details, classes: dict[str, list[str]], look
         ax.tick_params(length=0)
         ax.grid(axis="x")
         ax.hlines(range(sizes[column]), 0, 100, color="#E5E5E5", linewidth=0.4, zorder=0.5)
-        ax.set_title(f"{column}: {_what(table, column)} by class (%)", pad=3)
+        ax.set_title(f"{printable(column)}: {_what(table, column)} by class (%)", pad=3)
     legend(made, names, looks, line="none")
     return made
 
@@ -130,7 +131,7 @@ def calibration(table: Table, details: Details, looks: Looks) -> Any:
                 said, right = _reliability(details.calibration(row.cells[column].keys))
                 ax.plot(said, right, linewidth=0.8, **looks[label(row)].points(markersize=3))
         ax.set(xlim=(0, 100), ylim=(0, 100), xticks=(0, 50, 100), yticks=(0, 50, 100))
-        ax.set_title(column, pad=3)
+        ax.set_title(printable(column), pad=3)
         ax.set_xlabel("confidence (%)", labelpad=2)
         ax.grid(True)
         if is_leftmost(number, len(axes)):

@@ -11,6 +11,7 @@ import numpy as np
 
 from benchmark.pictures.files import shrunk
 from benchmark.scoring.counts import THRESHOLD, Array
+from encoders.errors import printable
 from reports.figures.mosaic import Marked, Picture, mosaic
 from reports.figures.style import PAGE, SMALL, WRONG, figure, folded, label
 from reports.table import Row
@@ -31,7 +32,7 @@ Predicted = Sequence[tuple[Row, Mapping[str, Array]]]
 
 def masks(shown: Mapping[str, Array], predicted: Predicted, no_data: int | None) -> Any:
     """For each image two lines: itself and what each row says; the truth and where each row is wrong."""
-    classes = [str(name) for name in shown["classes"]]
+    classes = [printable(str(name)) for name in shown["classes"]]
     truths, images = shown["truth"][:MASKS], shown["images"][:MASKS]
     cells: list[list[Picture | None]] = []
     for number, (image, truth) in enumerate(zip(images, truths, strict=True)):
@@ -52,7 +53,7 @@ def masks(shown: Mapping[str, Array], predicted: Predicted, no_data: int | None)
 def labels(shown: Mapping[str, Array], predicted: Predicted) -> Any:
     """Images in a line, their truth below, then each row's answer: right, or what it says instead."""
     images, truths = shown["images"], shown["truth"]
-    classes = [str(name) for name in shown["classes"]]
+    classes = [printable(str(name)) for name in shown["classes"]]
     side, count = 0.95, len(images)
     names = [folded(label(row), 20) for row, _ in predicted]
     pitch = (PAGE - side) / count

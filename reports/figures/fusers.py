@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.scoring.counts import Array
+from encoders.errors import printable
 from reports.figures.mosaic import Marked, Picture, mosaic, painted
 from reports.figures.style import COLUMN, PAGE, SEQUENTIAL, SHADES, SMALL, figure
 
@@ -53,7 +54,7 @@ def weights(seen: Seen) -> Any:
         ax.set_yticks(range(rows), [str(view) for view in one["views"]], fontsize=SMALL)
         ax.set_xticks(range(columns), _short(one), fontsize=4)
         ax.tick_params(length=0, pad=1.5)
-        ax.set_title(dataset, pad=2.5)
+        ax.set_title(printable(dataset), pad=2.5)
         _scales(ax, one)
     bar = made.add_axes((0.3, 0.2 / total, 0.4, 0.06 / total))
     made.colorbar(image, cax=bar, orientation="horizontal")
@@ -109,7 +110,7 @@ def experts(seen: Seen) -> Any:
         ax.tick_params(length=0, pad=1.5)
         for level in range(1, levels):
             ax.axhline(level * views - 0.5, color="#777777", linewidth=0.7)
-        ax.set_title(dataset, pad=2.5)
+        ax.set_title(printable(dataset), pad=2.5)
     bar = made.add_axes((0.3, 0.2 / total, 0.4, 0.06 / total))
     made.colorbar(image, cax=bar, orientation="horizontal")
     alike = 100 * int(some["top_k"]) / count

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from benchmark.atomic import write_atomically
 from encoders.errors import printable
+from reports import paper
 from reports.table import Row, Table
 
 COLUMN, PAGE = 3.25, 7.0
@@ -66,6 +67,8 @@ RC: dict[str, Any] = {
     "lines.linewidth": 1.0,
     "lines.markersize": 4,
     "legend.frameon": False,
+    # A name with two dollar signs is a name.
+    "text.parse_math": False,
     # Text stays text in a PDF, so that it can be searched and set in another font.
     "pdf.fonttype": 42,
     "pdf.compression": 6,
@@ -90,9 +93,9 @@ Looks = dict[str, Look]
 
 
 def label(row: Row) -> str:
-    """A row's name in figures: its title, its fuser, a dagger where its weights are drawn."""
+    """A row's name in figures: its title, its fuser as tables call it, a dagger where its weights are drawn."""
     # No-break spaces, so that neither stands alone where a label is folded.
-    fused = "" if row.fusion == "none" else f" +\u00a0{row.fusion}"
+    fused = "" if row.fusion == "none" else f" +\u00a0{printable(paper.FUSERS.get(row.fusion, row.fusion))}"
     return printable(row.title) + fused + ("\u00a0†" if row.random else "")
 
 
