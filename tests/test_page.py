@@ -10,6 +10,7 @@ from PIL import Image
 
 from benchmark.record_store import RecordStore
 from reports import page
+from reports.figures import cost
 from reports.figures.catalogue import PREVIEWS
 from reports.figures.painters import Drawn
 from reports.merging import merge
@@ -198,9 +199,45 @@ def test_the_front_joins_the_ranked_models_that_none_beats_in_score_and_cost(vis
         "all => all.map(one => one.dataset.tip.split('\\n')[0])"
     )
     assert sorted(front) == ["CROMA", "DOFA", "SATLAS"]
-    seen.tab.select_option("#cost-score", "all")
+    seen.tab.select_option("#cost-score", "mean")
     assert seen.tab.locator("#cost .point[data-row]").count() == 2
     assert "3 rows have no such point" in seen.tab.inner_text("#cost .said")
+
+
+def test_a_mean_score_against_cost_is_that_of_the_figure_and_so_is_its_front(visit):
+    metrics = {"m-bigearthnet": "f1_micro", "m-cashew-plant": "accuracy"}
+    extra = [
+        _record(value, encoder, speed=speed, dataset=dataset, metric=metric)
+        for encoder, value, speed in (("croma", 0.1, 10), ("dofa", 0.2, 40))
+        for dataset, metric in metrics.items()
+    ]
+    records = [one for one in [*RECORDS, *extra] if one.run.bands == "rgb"]
+    seen = visit(records)
+    assert "Score: mean accuracy over m-so2sat, m-eurosat, without" in seen.tab.inner_text("#cost .said")
+    (table,) = tables(records)
+    shown = cost.compared(table)
+    front = {name for name, point in shown.points[0].items() if point in shown.fronts[0]}
+    points = seen.tab.locator("#cost .point[data-row]")
+    tips = dict(points.evaluate_all("all => all.map(one => one.dataset.tip.split('\\n'))"))
+    assert {name: text.split(" at ")[0] for name, text in tips.items()} == {
+        name: f"{score:.1f}" for name, (_, score) in shown.points[0].items()
+    }
+    on_front = seen.tab.locator("#cost .point.onfront").evaluate_all(
+        "all => all.map(one => one.dataset.tip.split('\\n')[0])"
+    )
+    assert set(on_front) == front == {"DOFA"}
+
+
+def test_speeds_of_two_devices_make_no_front_whatever_a_floor_ran_on(visit):
+    elsewhere = replace(PROVENANCE, device="another", config={})
+    records = [*RECORDS[:2], _record(0.99, "imagestats", role="floor", provenance=elsewhere)]
+    seen = visit([*records, _record(0.95, "satmae", speed=90)])
+    assert seen.tab.locator("#cost .front").count() == 0  # one model beats all
+    assert "The line joins" in seen.tab.inner_text("#cost .said")
+    seen = visit([*records, _record(0.95, "satlas", speed=90, provenance=elsewhere)])
+    assert "Measured on 2 kinds of device" in seen.tab.inner_text("#cost .said")
+    seen.tab.select_option("#cost-kind", "frozen_parameters")
+    assert "The line joins" in seen.tab.inner_text("#cost .said")
 
 
 def test_a_phone_shows_it_without_scrolling_the_page_sideways(visit):

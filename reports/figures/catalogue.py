@@ -11,7 +11,7 @@ from typing import Any
 from benchmark.pictures import files
 from encoders.errors import UserError
 from reports.experiments import Shown
-from reports.figures import charts, classes, examples, fusers, looks, style
+from reports.figures import charts, choice, classes, cost, examples, fusers, looks, style
 from reports.figures.details import Details
 from reports.figures.style import label
 from reports.table import Row, Table
@@ -84,14 +84,14 @@ def _of(table: Table) -> str:
 
 
 def _scores(table: Table, name: str, seen: style.Looks) -> Iterator[Figure]:
-    which = "" if len(charts.drawn(table)) == len(table.rows) else f" of the first {charts.BARS} rows"
-    caption = f"Score and 95 % interval{which}; paler: not ranked. {_of(table)}"
+    caption = f"Score and 95 % interval{choice.first_in_words(table)}; paler: not ranked. {_of(table)}"
     yield Figure(f"scores-{name}", charts.bars(table, seen), caption)
 
 
 def _cost(table: Table, name: str, seen: style.Looks) -> Iterator[Figure]:
-    more = "Score against cost, with the front of rows that none beats in both; dashed: floors without a network."
-    yield Figure(f"cost-{name}", charts.cost(table, seen), f"{more} {_of(table)}")
+    shown = cost.compared(table)
+    if shown is not None:
+        yield Figure(f"cost-{name}", cost.draw(shown, seen), f"{shown.caption} {_of(table)}")
 
 
 def _first(table: Table, column: str) -> str:

@@ -9,7 +9,7 @@ from benchmark.scoring.counts import Array, class_counts, iou, ratio
 from encoders.errors import printable
 from reports.figures.details import Details
 from reports.figures.panels import Layout, is_leftmost, legend, legend_height, name_columns, name_rows, panels
-from reports.figures.style import FAINT, INK, PAGE, SHADES, SMALL, Looks, figure, folded, label, width_of
+from reports.figures.style import FAINT, INK, PAGE, SHADES, SMALL, Looks, cut, figure, folded, label, width_of
 from reports.table import Row, Table
 
 MATRICES = 2
@@ -171,4 +171,4 @@ def _names(classes: list[str], size: int) -> list[str]:
     """Class names, short enough for an axis; numbers where they aren't known."""
     if len(classes) != size:
         return [str(number) for number in range(size)]
-    return [name if len(name) <= 24 else f"{name[:23]}…" for name in classes]
+    return [cut(name, 24) for name in classes]

@@ -104,6 +104,11 @@ def folded(text: str, characters: int = LABEL_CHARACTERS) -> str:
     return "\n".join(textwrap.wrap(text, characters, break_long_words=True)) or text
 
 
+def cut(text: str, characters: int) -> str:
+    """A name of somebody's, no longer than that."""
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
+
+
 def width_of(labels: Iterable[str], points: float = TEXT) -> float:
     """Inches that folded labels take, about."""
     longest = max((len(line) for one in labels for line in one.split("\n")), default=0)

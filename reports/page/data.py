@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmark.records import Record
 from reports import paper
+from reports.averaging import mean_of
 from reports.derived import Curve, curves
 from reports.merging import Merged
 from reports.page import behind, facts
@@ -75,11 +76,17 @@ def _set(table: Table, source: _Source) -> dict[str, Any]:
     classes: dict[str, int] = {}
     blocks = {id(row): name for name, rows in table.sections.items() for row in rows}
     rows = [_row(row, table, source, classes) | {"block": blocks[id(row)]} for row in table.rows]
+    mean = mean_of(table)
     return {
         "task": table.settings["task"],
         "columns": [
             {"name": name, "metric": table.metrics[name], "classes": classes.get(name)} for name in table.columns
         ],
+        "mean": {
+            "columns": [table.columns.index(name) for name in mean.columns],
+            "metric": mean.metric,
+            "words": mean.words,
+        },
         "aggregates": list(table.aggregates),
         "notes": table.notes,
         "rows": rows,
