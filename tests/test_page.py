@@ -240,6 +240,32 @@ def test_speeds_of_two_devices_make_no_front_whatever_a_floor_ran_on(visit):
     assert "The line joins" in seen.tab.inner_text("#cost .said")
 
 
+def _confused(record, right):
+    return replace(record, score=replace(record.score, confusion=[[right, 100 - right], [100 - right, right]]))
+
+
+def test_by_class_only_ranked_scores_compete_and_others_are_marked(visit):
+    records = [
+        _confused(_record(0.9, "croma", ranked=False), 99),  # a model: ranked elsewhere
+        _record(0.85, "croma", dataset="m-so2sat"),
+        _confused(_record(0.8, "dofa"), 80),
+        _confused(_record(0.7, "satmae"), 70),
+        _confused(_record(0.6, "satlas", weights={"random": "0"}), 60),
+    ]
+    seen = visit(records)
+    seen.tab.select_option("#classes-dataset", label="m-eurosat")
+    top = seen.tab.locator("#classes tr", has=seen.tab.locator(".top"))
+    assert top.locator("th").all_inner_texts() == ["DOFA"]
+    named = set(seen.tab.locator("#classes tbody th").all_inner_texts())
+    assert named == {"CROMA†", "DOFA", "SATMAE", "SATLAS random weights†"}
+    assert "† not ranked: random weights" in seen.tab.inner_text("#classes .said")
+    panel = seen.tab.locator("#bars .panel", has_text="m-eurosat")
+    assert panel.locator(".figure").all_inner_texts() == ["80.0", "70.0", "90.0†", "60.0†"]
+    assert "† not ranked: random weights" in seen.tab.inner_text("#bars .said")
+    seen.tab.fill("#filter", "dofa")
+    assert "†" not in seen.tab.inner_text("#bars .said") + seen.tab.inner_text("#classes .said")
+
+
 def test_a_phone_shows_it_without_scrolling_the_page_sideways(visit):
     seen = visit(viewport={"width": 375, "height": 700})
     seen.tab.select_option("#set", "1")

@@ -5,6 +5,8 @@ const MOST_BARS = 24;
 function drawBars() {
   const set = current();
   const rows = shownRows();
+  const cells = rows.flatMap(({ row }) => row.cells.filter(Boolean));
+  byId("bars").querySelector(".daggers").textContent = daggers(cells);
   const panels = set.columns.map((column, c) => panel(column, c, rows)).filter(Boolean);
   byId("bars")
     .querySelector(".panels")
@@ -60,7 +62,7 @@ function bar(row, index, c, x, marks, zoomed) {
     },
     el("span", { class: "who" }, el("span", {}, row.title), row.fuser ? el("b", {}, ` · ${row.fuser}`) : null),
     svg("svg", { "aria-hidden": "true" }, grid, zoomed ? [spread, value] : [value, spread]),
-    el("span", { class: "figure" }, percent(cell.value)),
+    el("span", { class: "figure" }, percent(cell.value), dagger(cell)),
   );
 }
 

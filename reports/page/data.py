@@ -15,7 +15,7 @@ from reports.derived import Curve, curves
 from reports.merging import Merged
 from reports.page import behind, facts
 from reports.page.behind import Behind
-from reports.table import Aggregate, Cell, Row, Table
+from reports.table import NOT_RANKED, Aggregate, Cell, Row, Table
 
 DIGITS = 5
 """Of fractions: a thousandth of a per cent."""
@@ -69,7 +69,7 @@ def page_data(merged: Merged, tables: Sequence[Table]) -> dict[str, Any]:
     source, fractions = _Source(merged), curves(tables)
     sets = [_set(table, source) | {"curves": _curves(table, fractions)} for table in tables]
     pools = {name: pool.values for name, pool in source.pools.items()}
-    return {"sets": sets, "card_columns": facts.CARD_COLUMNS, "families": FAMILIES, **pools}
+    return {"sets": sets, "card_columns": facts.CARD_COLUMNS, "not_ranked": NOT_RANKED, "families": FAMILIES, **pools}
 
 
 def _set(table: Table, source: _Source) -> dict[str, Any]:
@@ -128,6 +128,7 @@ def _row(row: Row, table: Table, source: _Source, classes: dict[str, int]) -> di
         "encoder": row.encoder,
         "fuser": "" if row.fusion == "none" else paper.FUSERS.get(row.fusion, row.fusion),
         "section": row.section,
+        "random": row.random,
         "licence": row.licence,
         "overlap": [number for number, name in enumerate(table.columns) if name in row.overlap],
         "missing": [
