@@ -58,7 +58,7 @@ function drawCost() {
   section.querySelector(".said").textContent = [
     choice === "mean" ? `Score: ${current().mean.words}; costs are means over a row's datasets.` : "",
     kind?.better === "more" ? "Up and to the right is better." : "Up and to the left is better.",
-    best.length ? "The line joins the ranked models that no other beats in both." : "",
+    best.length ? "The line joins the ranked models that no other ranked model beats in both." : "",
     apart ? `Measured on ${devices.size} kinds of device, whose speeds don't compare: no front is drawn.` : "",
     best.length || apart ? "" : "No ranked model here, so no front is drawn.",
     left ? `${left} row${left === 1 ? " has" : "s have"} no such point (a score or cost is missing).` : "",

@@ -80,7 +80,8 @@ def _set(table: Table, source: _Source) -> dict[str, Any]:
     return {
         "task": table.settings["task"],
         "columns": [
-            {"name": name, "metric": table.metrics[name], "classes": classes.get(name)} for name in table.columns
+            {"name": name, "metric": paper.metric(table.metrics[name]), "classes": classes.get(name)}
+            for name in table.columns
         ],
         "mean": {
             "columns": [table.columns.index(name) for name in mean.columns],
@@ -187,7 +188,7 @@ def _means(metrics: Sequence[Mapping[str, float]]) -> list[tuple[str, float]]:
     """Mean over seeds of what is not by class: that is computed from the confusion."""
     names = [name for name in sorted(metrics[0]) if not name.removeprefix("iou_").isdigit()]
     common = [name for name in names if all(name in one for one in metrics)]
-    return [(name, _rounded(sum(one[name] for one in metrics) / len(metrics))) for name in common]
+    return [(paper.metric(name), _rounded(sum(one[name] for one in metrics) / len(metrics))) for name in common]
 
 
 def _all_rounded(*values: float) -> list[float]:

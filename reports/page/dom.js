@@ -73,6 +73,12 @@ const bullets = (texts) =>
     texts.map((text) => el("li", {}, text)),
   );
 
+// A wide table fades at the edge behind which there is more of it.
+function markEdges() {
+  for (const one of document.querySelectorAll(".scroll"))
+    one.classList.toggle("more", one.scrollLeft + one.clientWidth < one.scrollWidth - 2);
+}
+
 // A table of lines, each headed by its first; columns are [title, class].
 function plainTable(columns, lines) {
   const head = columns.map(([title, kind]) => el("th", { scope: "col", class: kind }, title));
