@@ -22,7 +22,7 @@ from benchmark.record_store import RecordStore
 from benchmark.records import Record
 from benchmark.scoring import npz
 from encoders.errors import UserError
-from reports import figures
+from reports import derived, figures
 from reports.figures import charts, choice, classes, cost, examples, fusers, painters, style
 from reports.figures.catalogue import _plain, unique
 from reports.figures.details import Details
@@ -248,6 +248,31 @@ def test_label_fractions_end_at_the_whole_of_train(folder: Path) -> None:
     assert (found.kind, list(found.tables)) == ("GEO-Bench", [0.1, 1.0])
     values = [[row.cells["m-eurosat"].value for row in tables[0].rows] for tables in found.tables.values()]
     assert values == [pytest.approx([0.7, 0.6]), pytest.approx([0.9, 0.8])]
+
+
+def bars_of(made: Any) -> list[tuple[float, float]]:
+    """Middle and half length of each error bar, per cent."""
+    (ax,) = made.axes
+    segments = [one for container in ax.containers for one in container.lines[2][0].get_segments()]
+    return [(float(one[:, 1].mean()), float(np.ptp(one[:, 1]) / 2)) for one in segments]
+
+
+def test_bars_of_label_fractions_are_the_deviation_that_the_page_gives() -> None:
+    records = [
+        make_record(value, encoder="croma", seed=seed, partition=partition)
+        for partition, values in (("stratified_0.10_draw0", (0.5, 0.6)), ("stratified_0.10_draw1", (0.65, 0.9)))
+        for seed, value in enumerate(values)
+    ]
+    records += [make_record(0.95, encoder="croma")]
+    found = tables(records)
+    (curve,), (drawn,) = derived.curves(found), charts.curves(found)
+    expected = [(100 * point.mean, 100 * point.std) for point in curve.points]
+    assert expected[0][1] > 0
+    assert bars_of(charts.fractions(drawn, style.looks(found))) == pytest.approx(np.array(expected), abs=1e-9)
+    assert drawn.bars == "deviation over draws and seeds, none where there is but one"
+    one = replace(drawn, with_intervals=True)
+    assert bars_of(charts.fractions(one, style.looks(found)))[1] == pytest.approx((95, 2))
+    assert "the interval where there is but one" in one.bars
 
 
 def test_error_maps_mark_wrong_pixels_and_no_unlabelled_ones() -> None:

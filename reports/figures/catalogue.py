@@ -162,8 +162,13 @@ def _fractions(one: charts.Curves, name: str, seen: style.Looks) -> Iterator[Fig
     shared = ", ".join(
         f"{name.replace('_', ' ')} {value}" for name, value in settings.items() if value and name != "partition"
     )
-    what = f"Score by label fraction ({one.kind}); bars are intervals, or the range of draws. {shared}."
+    what = f"Score by label fraction ({one.kind}){_of_curves(one)}; bars: {one.bars}. {shared}."
     yield Figure(name, charts.fractions(one, seen), what)
+
+
+def _of_curves(one: charts.Curves) -> str:
+    every = len(charts.curve_names(one))
+    return f" of the first {charts.CURVES} of {every} rows" if every > charts.CURVES else ""
 
 
 def _of_experiment(one: Shown) -> Iterator[Figure]:
@@ -171,9 +176,9 @@ def _of_experiment(one: Shown) -> Iterator[Figure]:
     by_value = {one.values[name]: found for name, found in one.by_column.items() if name in one.values}
     if len(by_value) > 1:
         by_value = dict(sorted(by_value.items()))
-        drawn = charts.Curves(one.title, by_value, one.columns, 1, charts.is_spread(list(by_value)))
+        drawn = charts.Curves(one.title, by_value, one.columns, 1, charts.is_spread(list(by_value)), True)
         seen = style.looks(table for found in by_value.values() for table in found)
-        what = f"{one.title}: score by {one.columns}; bars are intervals, or the range of draws. {one.settings}."
+        what = f"{one.title}: score by {one.columns}{_of_curves(drawn)}; bars: {drawn.bars}. {one.settings}."
         yield Figure(f"experiment-{_plain(one.name)}", charts.fractions(drawn, seen), what)
 
 

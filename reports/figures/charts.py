@@ -6,9 +6,9 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
+from benchmark.scoring.statistics import mean_and_std
 from encoders.errors import printable
 from reports import paper
 from reports.figures.choice import first
@@ -72,6 +72,7 @@ class Curves:
 
     Attributes:
         axis: what is written below it; its numbers are those of `tables` divided by `unit`.
+        with_intervals: whether a point of one draw shows its interval, where others show their deviation.
     """
 
     kind: str
@@ -79,6 +80,13 @@ class Curves:
     axis: str = "train labels (%)"
     unit: float = 0.01
     is_log: bool = True
+    with_intervals: bool = False
+
+    @property
+    def bars(self) -> str:
+        """What the bars are, in words."""
+        deviation = "deviation over draws and seeds"
+        return f"{deviation}, {'the interval' if self.with_intervals else 'none'} where there is but one"
 
 
 def is_spread(numbers: Sequence[float]) -> bool:
@@ -109,34 +117,39 @@ def curves(tables: Sequence[Table]) -> list[Curves]:
 
 
 def fractions(of: Curves, looks: Looks) -> Any:
-    """A panel a dataset, a line a row: score along the axis; the bar is its interval, or the range of draws."""
+    """A panel a dataset, a line a row: mean score along the axis, with what `Curves.bars` says."""
     every = [table for tables in of.tables.values() for table in tables]
     columns = [
         column
         for column in dict.fromkeys(column for table in every for column in table.columns)
         if sum(any(column in table.columns for table in tables) for tables in of.tables.values()) > 1
     ]
-    names = list(dict.fromkeys(label(row) for table in reversed(every) for row in table.rows))[:CURVES]
+    names = curve_names(of)[:CURVES]
     wide = len(columns) > 2
-    layout = Layout(1.2, 0.42, gap=0.3, under=0.34, bottom=legend_height(names, wide))
+    layout = Layout(1.2, 0.42, gap=0.3, under=0.34, over=0.32, bottom=legend_height(names, wide))
     made, axes = panels(len(columns), layout)
+    metrics = {column: metric for table in every for column, metric in table.metrics.items()}
     for number, (ax, column) in enumerate(zip(axes, columns, strict=True)):
         for name in names:
-            _curve(ax, {x: _cells(tables, name, column) for x, tables in of.tables.items()}, looks[name])
+            cells = {x: _cells(tables, name, column) for x, tables in of.tables.items()}
+            _curve(ax, cells, looks[name], of.with_intervals)
         if of.is_log:
             ax.set_xscale("log")
             ax.set_xlim(0.8 * min(of.tables), 1.25 * max(of.tables))
         ticks = _apart(list(of.tables), of.is_log)
         ax.set_xticks(ticks, [f"{number / of.unit:g}" for number in ticks])
         ax.minorticks_off()
-        ax.set_title(printable(column), pad=3)
+        ax.set_title(f"{printable(column)}\n{paper.metric(metrics[column])} (%)", pad=3)
         ax.set_xlabel(of.axis, labelpad=2)
         ax.grid(True)
-        if is_leftmost(number, len(axes)):
-            metric = next(table.metrics[column] for table in every if column in table.metrics)
-            ax.set_ylabel(f"{paper.metric(metric)} (%)")
     legend(made, names, looks)
     return made
+
+
+def curve_names(of: Curves) -> list[str]:
+    """Labels of all rows that have a curve, in the order of the table of the largest number."""
+    every = [table for tables in of.tables.values() for table in tables]
+    return list(dict.fromkeys(label(row) for table in reversed(every) for row in table.rows))
 
 
 def _apart(numbers: Sequence[float], is_log: bool) -> list[float]:
@@ -158,16 +171,16 @@ def _cells(tables: Sequence[Table], name: str, column: str) -> list[Cell]:
     return [row.cells[column] for row in rows if column in row.cells]
 
 
-def _curve(ax: Any, cells: dict[float, list[Cell]], look: Look) -> None:
+def _curve(ax: Any, cells: dict[float, list[Cell]], look: Look, with_intervals: bool) -> None:
     points = []
     for x, found in cells.items():
         if not found:
             continue
-        value = fmean(cell.value for cell in found)
-        drawn = len(found) > 1
-        low = min(cell.value for cell in found) if drawn else min(found[0].low, value)
-        high = max(cell.value for cell in found) if drawn else max(found[0].high, value)
-        points.append((x, 100 * value, 100 * (value - low), 100 * (high - value)))
+        value, std = mean_and_std([value for cell in found for value in cell.values])
+        below = above = std
+        if with_intervals and len(found) == 1:
+            below, above = max(0.0, value - found[0].low), max(0.0, found[0].high - value)
+        points.append((x, 100 * value, 100 * below, 100 * above))
     if points:
         fractions, values, below, above = zip(*points, strict=True)
         ax.errorbar(fractions, values, yerr=[below, above], elinewidth=0.6, capsize=1.2, **look.points())
