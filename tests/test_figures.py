@@ -23,10 +23,11 @@ from benchmark.records import Record
 from benchmark.scoring import npz
 from encoders.errors import UserError
 from reports import derived, figures
-from reports.figures import charts, choice, classes, cost, examples, fusers, painters, style
+from reports.figures import charts, choice, classes, cost, examples, fusers, looks, mosaic, painters, style
 from reports.figures.catalogue import _plain, unique
 from reports.figures.details import Details
 from reports.figures.fonts import FAMILY, figure_font
+from reports.figures.mosaic import Picture
 from reports.figures.painters import Painters
 from reports.merging import merge
 from reports.table import Table
@@ -333,6 +334,74 @@ def test_file_names_tell_long_and_foreign_names_apart() -> None:
     assert told[0] == "m-eurosat"
     assert len(set(told)) == len(names)
     assert all(re.fullmatch(r"[\w.-]{1,60}", name, re.ASCII) for name in told)
+
+
+def test_a_figure_with_room_for_few_shows_the_best_ranked_models_of_all_fusers_and_floors_last() -> None:
+    fused = {"task": "segmentation", "probe": "upernet"}
+    records = [
+        make_record(0.70, encoder="a", fusion="gw", fuser={"kind": "gw"}, **fused),
+        make_record(0.80, encoder="a", fusion="moe", fuser={"kind": "moe"}, **fused),
+        make_record(0.60, encoder="b", fusion="gw", fuser={"kind": "gw"}, **fused),
+        make_record(0.99, encoder="z", ranked=False, **fused),
+        make_record(0.98, encoder="floor", role="floor", **fused),
+    ]
+    (table,) = tables(records)
+
+    def chosen(most: int) -> list[str]:
+        return [style.label(row).replace("\u00a0", " ") for row in choice.best(table, table.columns, most)]
+
+    assert chosen(9) == ["A + MoE", "B + GW", "A + GW", "Z", "FLOOR"]
+    assert chosen(2) == ["A + MoE", "B + GW"]
+    assert choice.best_in_words(table, table.columns, 2).startswith("; 2 of 5 rows: the best ranked models")
+    assert choice.best_in_words(table, table.columns, 5) == ""
+    (unranked,) = tables(records[3:])
+    assert [row.title for row in choice.best(unranked, unranked.columns, 1)] == ["Z"]
+
+
+def test_titles_of_several_lines_lie_inside_the_figure(tmp_path: Path) -> None:
+    title = "an encoder with a name of its own and of several lines, too"
+    record = masks_record(tmp_path, "croma", 0.5, title=title)
+    (table,) = tables([record])
+    with figure_font() as family, mpl.rc_context(style.RC | {"font.family": family}):
+        made = classes.confusions(table, "m-NeonTree", Details({record.run.key: tmp_path}), CLASSES)
+        ax = made.axes[0]
+        assert "\n" in ax.get_title()
+        box = ax.title.get_window_extent(made.canvas.get_renderer())
+    assert box.y1 <= made.bbox.y1
+
+
+def test_captions_say_what_letters_stand_for_and_which_scales_are_left_out() -> None:
+    one = {
+        "modules": np.array(["down.attn1", "down.conv2", "mid.conv2", "up.other"]),
+        "views": np.array(["t=21", "t=61"]),
+        "strides": np.array([8, 16, 32, 64]),
+        **{f"gates{number}": np.zeros((1, 2, 1, 2, 2), np.float16) for number in range(4)},
+    }
+    told = fusers.legend(one)
+    assert told == (
+        "Across: modules by scale (A self-attention, C convolution, oth other), numbered within it; down: timesteps t."
+    )
+    assert fusers.left_out(one) == ", without scale 1/64"
+    assert fusers.left_out({**one, "strides": one["strides"][:3]}) == ""
+
+
+def test_a_photograph_as_white_as_paper_has_an_edge() -> None:
+    white = np.full((8, 8, 3), 255, np.uint8)
+    framed, bare = mosaic._fitted(Picture(white, smooth=True), 20), mosaic._fitted(Picture(white), 20)
+    grey = mosaic.bytes_of(style.EDGE)
+    assert all((side == grey).all() for side in (framed[0], framed[-1], framed[:, 0], framed[:, -1]))
+    assert (framed[1:-1, 1:-1] == 255).all()
+    assert (bare == 255).all()
+    shown = {"images": white[None], "truth": np.array([0]), "samples": np.array(["a"]), "classes": np.array(["x"])}
+    (ax,) = examples.labels(shown, []).axes
+    assert [patch.get_edgecolor() for patch in ax.patches] == [mpl.colors.to_rgba(style.EDGE)]
+
+
+def test_attention_maps_have_a_scale() -> None:
+    arrays = {"images": np.zeros((1, 8, 8, 3), np.uint8), "points": np.array([[0.5, 0.5]]), "views": np.array(["v"]),
+              "strides": np.array([8]), "attention0": np.ones((1, 1, 1, 2, 2), np.float16)}  # fmt: skip
+    made = looks.attention(arrays)
+    assert [text.get_text() for text in made.legends[0].get_texts()] == ["0", "the most in its map"]
 
 
 def test_weights_are_averaged_over_seeds_and_experts_are_not() -> None:

@@ -101,32 +101,36 @@ def _first(table: Table, column: str) -> str:
 
 def _by_class(table: Table, name: str, details: Details, seen: style.Looks) -> Iterator[Figure]:
     named = {column: details.classes(_first(table, column)) for column in table.columns}
-    caption = f"Scores by class of the first {classes.LINES} rows, seeds added up. {_of(table)}"
+    which = choice.best_in_words(table, table.columns, classes.LINES)
+    caption = f"Scores by class, seeds added up{which}. {_of(table)}"
     yield Figure(f"classes-{name}", classes.by_class(table, details, named, seen), caption)
 
 
 def _calibration(table: Table, name: str, details: Details, seen: style.Looks) -> Iterator[Figure]:
-    caption = f"Calibration of the first {classes.LINES} rows, seeds added up. {_of(table)}"
+    which = choice.best_in_words(table, table.columns, classes.LINES)
+    caption = f"Calibration, seeds added up{which}. {_of(table)}"
     yield Figure(f"calibration-{name}", classes.calibration(table, details, seen), caption)
 
 
 def _confusions(table: Table, column: str, name: str, details: Details) -> Iterator[Figure]:
     made = classes.confusions(table, column, details, details.classes(_first(table, column)))
-    caption = f"Confusion of the first {classes.MATRICES} rows on {column}, seeds added up. {_of(table)}"
+    which = choice.best_in_words(table, [column], classes.MATRICES)
+    caption = f"Confusion on {column}, seeds added up{which}. {_of(table)}"
     yield Figure(f"confusion-{_plain(column)}-{name}", made, caption)
 
 
 def _examples(table: Table, column: str, name: str, details: Details) -> Iterator[Figure]:
     made = _shown(table, column, _first(table, column), details)
-    caption = f"Test images of {column}, chosen by their labels, with predictions of the first {examples.ROWS} rows"
-    yield Figure(f"examples-{_plain(column)}-{name}", made, f"{caption} (first seed). {_of(table)}")
+    which = choice.best_in_words(table, [column], examples.ROWS)
+    caption = f"Test images of {column}, chosen by their labels, with predictions of first seeds{which}. {_of(table)}"
+    yield Figure(f"examples-{_plain(column)}-{name}", made, caption)
 
 
 def _shown(table: Table, column: str, key: str, details: Details) -> Any:
     shown = details.examples(key)
     if shown is None:
         return None
-    rows = [row for row in table.rows if column in row.cells][: examples.ROWS]
+    rows = choice.best(table, [column], examples.ROWS)
     loaded = [(row, details.predictions(row.cells[column].keys[0])) for row in rows]
     predicted = [(row, arrays) for row, arrays in loaded if arrays is not None]
     if not predicted:
@@ -146,14 +150,16 @@ def _of_fuser(row: Row, name: str, details: Details, of: str) -> Iterator[Figure
         return
     kind, slug = str(next(iter(found.values()))["kind"]), f"{_plain(f'{row.title} {row.fusion}')}-{name}"
     if kind == "moe":
-        yield Figure(f"experts-{slug}", fusers.experts(found), f"Experts asked by {label(row)}. {of}")
+        yield Figure(f"experts-{slug}", fusers.experts(found), f"Experts asked by {label(row)}. {fusers.EXPERTS} {of}")
         return
     what = "Weights, one for all images" if kind == "gw" else "Gates, averaged over pixels and test images"
-    yield Figure(f"weights-{slug}", fusers.weights(found), f"{what}, of {label(row)}. {of}")
+    letters = fusers.legend(next(iter(found.values())))
+    yield Figure(f"weights-{slug}", fusers.weights(found), f"{what}, of {label(row)}. {letters} {of}")
     for column, arrays in found.items() if kind == "lw" else ():
         shown = details.examples(row.cells[column].keys[0])
         if shown is not None:
-            caption = f"Weight of each view by pixel, of {label(row)} on {column} (first seed). {of}"
+            what = f"Weight of each view by pixel, by scale{fusers.left_out(arrays)}"
+            caption = f"{what}, of {label(row)} on {column}, first seed. {of}"
             yield Figure(f"gates-{_plain(column)}-{slug}", fusers.gates(arrays, shown["images"]), caption)
 
 
@@ -203,7 +209,10 @@ def look(path: Path) -> Figure:
     if path.name.startswith("features-"):
         caption = f"First three principal components of {encoder}'s features on training images of {dataset}, by scale."
         return Figure(path.stem, looks.features(arrays), caption)
-    caption = f"What {encoder}'s self-attention looks at from the marked points, on training images of {dataset}."
+    caption = (
+        f"What {encoder}'s self-attention looks at from the marked points, on training images of {dataset}; "
+        "each map has a scale of its own."
+    )
     return Figure(path.stem, looks.attention(arrays), caption)
 
 

@@ -182,5 +182,5 @@ def _curve(ax: Any, cells: dict[float, list[Cell]], look: Look, with_intervals: 
             below, above = max(0.0, value - found[0].low), max(0.0, found[0].high - value)
         points.append((x, 100 * value, 100 * below, 100 * above))
     if points:
-        fractions, values, below, above = zip(*points, strict=True)
-        ax.errorbar(fractions, values, yerr=[below, above], elinewidth=0.6, capsize=1.2, **look.points())
+        places, values, shorter, longer = zip(*points, strict=True)
+        ax.errorbar(places, values, yerr=[shorter, longer], elinewidth=0.6, capsize=1.2, **look.points())

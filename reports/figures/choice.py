@@ -9,6 +9,8 @@ from reports.table import Row, Table
 
 BARS = 24
 """Rows that a page holds in two lines of panels."""
+CHOSEN = "the best ranked models, an encoder's best row before its others, then the rest, floors last"
+"""How `best` chooses, in a caption."""
 
 
 def first(table: Table) -> list[Row]:
@@ -50,11 +52,11 @@ def best(table: Table, columns: Sequence[str], most: int) -> list[Row]:
 
 
 def best_in_words(table: Table, columns: Sequence[str], most: int) -> str:
-    """What `best` shows of the table, ` of 6 of 18 rows (...)`; nothing where it shows all."""
+    """What `best` shows of the table; nothing where it shows all."""
     there = sum(any(column in row.cells for column in columns) for row in table.rows)
     if there <= most:
         return ""
-    return f" of {most} of {there} rows (the best ranked models, each encoder's best row first; then others)"
+    return f"; {most} of {there} rows: {CHOSEN}"
 
 
 def _ranked(row: Row, column: str) -> float:

@@ -9,11 +9,17 @@ import numpy as np
 
 from benchmark.scoring.counts import Array
 from encoders.errors import printable
-from reports.figures.mosaic import Marked, Picture, mosaic, painted
+from reports.figures.mosaic import Picture, ends, mosaic, painted
 from reports.figures.style import COLUMN, PAGE, SEQUENTIAL, SHADES, SMALL, figure
 
 Seen = Mapping[str, Mapping[str, Array]]
 """Arrays of `pictures/<key>.npz` by dataset, seeds averaged."""
+LETTERS = {"attn1": ("A", "self-attention"), "attn2": ("X", "cross-attention"), "conv2": ("C", "convolution")}
+"""Of a module's kind in SatDiFuser's UNet, and what it is."""
+SCALES = 3
+"""Of the gates that a page is wide enough for, the finest ones."""
+EXPERTS = "Across: experts, whose order means nothing; down: scales, each with its views (t: timestep); first seed."
+"""What the axes of `experts` are, in a caption."""
 LEAST = 0.05
 """Range of weights that a colour scale spans at least, so that noise around 1 does not look like a choice."""
 
@@ -24,6 +30,28 @@ def averaged(seeds: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
     if "weights" in first:
         first["weights"] = np.mean([one["weights"] for one in seeds], axis=0)
     return first
+
+
+def _mapped(one: Mapping[str, Array]) -> list[int]:
+    return [number for number in range(len(one["strides"])) if f"gates{number}" in one]
+
+
+def left_out(one: Mapping[str, Array]) -> str:
+    """What `gates` has no room for, in a caption: `, without scale 1/64`; nothing where it shows all."""
+    missing = ", ".join(f"1/{one['strides'][number]}" for number in _mapped(one)[SCALES:])
+    return f", without scale {missing}" if missing else ""
+
+
+def legend(one: Mapping[str, Array]) -> str:
+    """What the letters under `weights` stand for, in a caption."""
+    kinds = list(dict.fromkeys(map(_kind, one["modules"])))
+    told = [f"{LETTERS[kind][0]} {LETTERS[kind][1]}" for kind in kinds if kind in LETTERS]
+    told += [f"{kind[:3]} {kind}" for kind in kinds if kind not in LETTERS]
+    return f"Across: modules by scale ({', '.join(told)}), numbered within it; down: {_views(one)}."
+
+
+def _views(one: Mapping[str, Array]) -> str:
+    return "timesteps t" if all(str(view).startswith("t=") for view in one["views"]) else "views"
 
 
 def weights(seen: Seen) -> Any:
@@ -78,11 +106,15 @@ def _short(one: Mapping[str, Array]) -> list[str]:
     """Modules by kind, counted within their scale: A1 A2 for self-attentions, C1 for convolutions."""
     names, counted = [], dict[tuple[int, str], int]()
     for name, level in zip(one["modules"], one["level"], strict=True):
-        kind = str(name).rpartition(".")[2] or str(name)
-        letter = {"attn1": "A", "conv2": "C", "attn2": "X"}.get(kind, kind[:3])
+        kind = _kind(name)
+        letter = LETTERS[kind][0] if kind in LETTERS else kind[:3]
         counted[int(level), letter] = counted.get((int(level), letter), 0) + 1
         names.append(f"{letter}{counted[int(level), letter]}")
     return names
+
+
+def _kind(module: object) -> str:
+    return str(module).rpartition(".")[2] or str(module)
 
 
 def experts(seen: Seen) -> Any:
@@ -119,9 +151,9 @@ def experts(seen: Seen) -> Any:
     return made
 
 
-def gates(one: Mapping[str, Array], images: Array, most: int = 3) -> Any:
+def gates(one: Mapping[str, Array], images: Array) -> Any:
     """A dataset's images with the weight that each pixel gives to each view, at the finest scales, modules summed."""
-    levels = [number for number in range(len(one["strides"])) if f"gates{number}" in one][:most]
+    levels = _mapped(one)[:SCALES]
     maps = {number: one[f"gates{number}"].astype(np.float32).sum(axis=2) for number in levels}
     low = min(float(np.min(found)) for found in maps.values())
     high = max(float(np.max(found)) for found in maps.values())
@@ -138,6 +170,4 @@ def gates(one: Mapping[str, Array], images: Array, most: int = 3) -> Any:
         ]
         for row in range(shown)
     ]
-    ends = painted(np.array([[low, high]]), SEQUENTIAL, low, high)[0]
-    key = [Marked("#" + bytes(end).hex(), f"{value:.2f}") for end, value in zip(ends, (low, high), strict=True)]
-    return mosaic(cells, columns=columns, key=key)
+    return mosaic(cells, columns=columns, key=ends(SEQUENTIAL, f"{low:.2f}", f"{high:.2f}"))

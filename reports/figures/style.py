@@ -38,6 +38,8 @@ GREYS = ("#5A5A5A", "#9A9A9A")
 """Floors: no model, so no colour."""
 INK, FAINT = "#222222", "#D9D9D9"
 WRONG = "#D55E00"
+EDGE = "#BBBBBB"
+"""Of a photograph, which may be as white as its paper."""
 SHADES, SEQUENTIAL = "Blues", "cividis"
 """Colour maps that darken or brighten evenly: of matrices on white paper, and of maps beside photographs."""
 
