@@ -206,6 +206,7 @@ def test_a_front_is_drawn_in_steps_along_what_can_be_had() -> None:
 
 def test_a_figure_of_many_rows_says_which_and_holds_the_front() -> None:
     records = [costly(f"e{number:02}", 0.9 - number / 100, 4.0) for number in range(30)]
+    records += [costly(f"equal{number:02}", 0.9, 4.0) for number in range(30)]
     records += [costly("small", 0.3, 1.0), costly("floor", 0.2, role="floor")]
     (table,) = tables(records)
     shown = cost.compared(table)
@@ -213,9 +214,9 @@ def test_a_figure_of_many_rows_says_which_and_holds_the_front() -> None:
     titles = [row.title for row in shown.rows]
     assert len(titles) == choice.BARS
     assert {"e00", "small"} <= set(titles)
-    assert "7 more rows are not drawn" in shown.caption
+    assert "37 more rows are not drawn" in shown.caption
     assert len(choice.first(table)) == choice.BARS
-    assert choice.first_in_words(table) == " of the first 23 of 32 rows and the floors"
+    assert choice.first_in_words(table) == " of the first 23 of 62 rows and the floors"
     (few,) = tables(records[:3])
     assert choice.first_in_words(few) == ""
 

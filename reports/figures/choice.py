@@ -47,7 +47,7 @@ def best(table: Table, columns: Sequence[str], most: int) -> list[Row]:
     for one in by_rank:
         heads.setdefault(rows[one].encoder, one)
     rest = sorted(np.flatnonzero(~ranked).tolist(), key=lambda one: (rows[one].section == "floors", one))
-    order = [*heads.values(), *(one for one in by_rank if one not in heads.values()), *rest]
+    order = [*dict.fromkeys([*heads.values(), *by_rank]), *rest]
     return [rows[one] for one in order[:most]]
 
 

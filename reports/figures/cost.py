@@ -99,17 +99,19 @@ def compared(table: Table) -> Compared | None:
         for axis in COSTS
     )
     on_front = {
-        name for found, line in zip(points, fronts, strict=True) for name, point in found.items() if point in line
+        next(label(row) for row in ranked if found.get(label(row)) == point)
+        for found, line in zip(points, fronts, strict=True)
+        for point in line
     }
-    first = [row for row in models if label(row) in on_front and mean.is_ranked(row)]
-    kept = [*first, *(row for row in models if row not in first)][:BARS]
+    order = sorted(models, key=lambda row: label(row) not in on_front)
+    kept = {label(row) for row in order[:BARS]}
     return Compared(
         mean=mean,
         points=points,
         fronts=fronts,
         devices=devices,
         floors=tuple(row for row in floors if mean.has(row)),
-        rows=tuple(row for row in models if row in kept),
+        rows=tuple(row for row in models if label(row) in kept),
         others=len(models) - len(kept),
         lacking=sum(not mean.has(row) for row in table.rows),
     )
