@@ -106,8 +106,9 @@ def _label(row: Row) -> tuple[str, str]:
 def aggregated(rows: Sequence[Row], columns: Sequence[str], within: Within) -> tuple[list[Row], dict[str, str]]:
     """Rows with their aggregates over datasets, and what each aggregate is called and means."""
     sets = {"": list(columns)}
-    if paper.LEAKY in columns:
-        sets[WITHOUT] = [column for column in columns if column != paper.LEAKY]
+    clean = [column for column in columns if paper.dataset_of(column) != paper.LEAKY]
+    if len(clean) < len(columns):
+        sets[WITHOUT] = clean
     found: list[dict[str, Aggregate]] = [{} for _ in rows]
     for suffix, chosen in sets.items():
         if len(chosen) < FEWEST_DATASETS:

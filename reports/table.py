@@ -250,7 +250,7 @@ class Table:
         # A name with a comma is another's on fewer datasets.
         lines += [f"{name}: {meaning}." for name, meaning in self.aggregates.items() if "," not in name]
         if any("," in name for name in self.aggregates):
-            lines.append(f"Behind a slash: without {paper.LEAKY}, whose train and test images share fields.")
+            lines.append(f"No {paper.LEAKY} (behind a slash): its train and test images share fields.")
         if any(not one.is_whole for row in self.rows for one in row.aggregates.values()):
             lines.append("* over the datasets the row has, at least two, not all of the table's.")
         if self.protocol_title:

@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import re
 import shutil
+import sys
 import time
 from dataclasses import replace
 from multiprocessing.connection import Connection
@@ -21,11 +22,12 @@ from benchmark.record_store import RecordStore
 from benchmark.records import Record
 from benchmark.scoring import npz
 from encoders.errors import UserError
-from reports import figures
-from reports.figures import charts, classes, examples, fusers, painters, style
-from reports.figures.catalogue import unique
+from reports import derived, figures
+from reports.figures import charts, choice, classes, cost, examples, fusers, looks, mosaic, painters, style
+from reports.figures.catalogue import _plain, unique
 from reports.figures.details import Details
 from reports.figures.fonts import FAMILY, figure_font
+from reports.figures.mosaic import Picture
 from reports.figures.painters import Painters
 from reports.merging import merge
 from reports.table import Table
@@ -106,7 +108,7 @@ def test_the_same_records_give_the_same_bytes_without_a_date(
     folder: Path, drawn: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Two figures are enough: what differed would be the font, the metadata or an identifier.
-    monkeypatch.setattr(charts, "cost", lambda *_: None)
+    monkeypatch.setattr(cost, "compared", lambda *_: None)
     for name in ("by_class", "calibration", "confusions"):
         monkeypatch.setattr(classes, name, lambda *_: None)
     merged = merge([folder])
@@ -134,7 +136,7 @@ def made(folder: Path) -> list[Table]:
 def test_a_row_has_one_look_everywhere_and_encoders_differ_without_colour(folder: Path) -> None:
     found = style.looks(made(folder))
     assert style.looks(made(folder)[:1]).keys() < found.keys()
-    plain, fused = found["CROMA"], found["SATDIFUSER +\u00a0gw"]
+    plain, fused = found["CROMA"], found["SATDIFUSER +\u00a0GW"]
     assert plain.marker != fused.marker
     assert plain.colour != fused.colour
     assert plain.fill != fused.fill
@@ -155,8 +157,85 @@ def test_the_front_is_what_nobody_beats(more_is_better: bool) -> None:
     def beaten(one: tuple[float, float]) -> bool:
         return any(sign * x <= sign * one[0] and y >= one[1] and (x, y) != one for x, y in points)
 
-    assert charts.front(points, more_is_better) == sorted({point for point in points if not beaten(point)})
-    assert charts.front([], more_is_better) == []
+    assert cost.front(points, more_is_better) == sorted({point for point in points if not beaten(point)})
+    assert cost.front([], more_is_better) == []
+
+
+def costly(encoder: str, value: float, seconds: float = 2.0, device: str = "cpu", **changes: Any) -> Record:
+    record = make_record(value, encoder=encoder, title=encoder, **changes)
+    spent = replace(record.cost, encode_seconds=seconds, frozen_parameters=int(1000 * seconds))
+    return replace(record, cost=spent, provenance=replace(record.provenance, device=device))
+
+
+def fronts(records: list[Record]) -> tuple[cost.Compared, list[set[str]]]:
+    """What is drawn, and the rows on the front of each cost."""
+    (table,) = tables(records)
+    shown = cost.compared(table)
+    assert shown is not None
+    every = zip(shown.points, shown.fronts, strict=True)
+    return shown, [{name for name, point in points.items() if point in front} for points, front in every]
+
+
+def test_only_ranked_models_make_a_front_and_speeds_of_one_device() -> None:
+    records = [
+        costly("slow", 0.9, 4.0),
+        costly("fast", 0.7, 1.0),
+        costly("beaten", 0.6, 2.0),
+        costly("unranked", 0.99, 0.5, ranked=False),
+        costly("control", 0.98, 0.5, role="control"),
+        costly("floor", 0.97, 0.1, role="floor", device="another"),
+    ]
+    shown, found = fronts(records)
+    assert found == [{"slow", "fast"}, {"slow", "fast"}, {"slow"}, {"slow"}]
+    assert [row.title for row in shown.floors] == ["floor"]
+    assert "steps: the front of ranked models" in shown.caption
+    shown, found = fronts([*records, costly("elsewhere", 0.8, 1.5, device="gpu")])
+    assert found[:2] == [set(), {"slow", "elsewhere", "fast"}]
+    assert "images/s without a front, as 2 kinds of device don't compare" in shown.caption
+    shown, found = fronts(records[3:])
+    assert found == [set()] * 4
+    assert "no ranked model here, so no front" in shown.caption
+
+
+def test_a_front_is_drawn_in_steps_along_what_can_be_had() -> None:
+    shown, _ = fronts([costly("slow", 0.9, 4.0), costly("fast", 0.7, 1.0)])
+    made = cost.draw(shown, style.looks(tables([costly("slow", 0.9, 4.0), costly("fast", 0.7, 1.0)])))
+    steps = [next(line for line in ax.lines if len(line.get_xdata()) > 1).get_drawstyle() for ax in made.axes[:2]]
+    assert steps == ["steps-pre", "steps-post"]
+
+
+def test_a_figure_of_many_rows_says_which_and_holds_the_front() -> None:
+    records = [costly(f"e{number:02}", 0.9 - number / 100, 4.0) for number in range(30)]
+    records += [costly(f"equal{number:02}", 0.9, 4.0) for number in range(30)]
+    records += [costly("small", 0.3, 1.0), costly("floor", 0.2, role="floor")]
+    (table,) = tables(records)
+    shown = cost.compared(table)
+    assert shown is not None
+    titles = [row.title for row in shown.rows]
+    assert len(titles) == choice.BARS
+    assert {"e00", "small"} <= set(titles)
+    assert "37 more rows are not drawn" in shown.caption
+    assert len(choice.first(table)) == choice.BARS
+    assert choice.first_in_words(table) == " of the first 23 of 62 rows and the floors"
+    (few,) = tables(records[:3])
+    assert choice.first_in_words(few) == ""
+
+
+@pytest.mark.parametrize(("low", "high"), [(60.1e6, 62e6), (7.1, 7.9), (1, 1e9), (2.1, 2.9), (310, 390)])
+def test_an_axis_of_costs_has_two_ticks_or_more(low: float, high: float) -> None:
+    found = cost._ticks(low, high)
+    assert 2 <= len(found) <= 5
+    assert low <= found[0] < found[-1] <= high
+
+
+def test_a_cost_of_nothing_stands_at_the_left_end() -> None:
+    spent = replace(make_record().cost, trained_parameters=0)
+    shown, found = fronts([costly("trained", 0.9), replace(costly("free", 0.7), cost=spent)])
+    assert found[2] == {"trained", "free"}
+    made = cost.draw(shown, {row.title: style.Look("#000000", "o") for row in shown.rows})
+    ax = made.axes[2]
+    assert ax.get_xticklabels()[0].get_text() == "0"
+    assert min(line.get_xdata()[0] for line in ax.lines) == ax.get_xticks()[0]
 
 
 def test_partitions_are_read_as_fractions() -> None:
@@ -171,6 +250,31 @@ def test_label_fractions_end_at_the_whole_of_train(folder: Path) -> None:
     assert (found.kind, list(found.tables)) == ("GEO-Bench", [0.1, 1.0])
     values = [[row.cells["m-eurosat"].value for row in tables[0].rows] for tables in found.tables.values()]
     assert values == [pytest.approx([0.7, 0.6]), pytest.approx([0.9, 0.8])]
+
+
+def bars_of(made: Any) -> list[tuple[float, float]]:
+    """Middle and half length of each error bar, per cent."""
+    (ax,) = made.axes
+    segments = [one for container in ax.containers for one in container.lines[2][0].get_segments()]
+    return [(float(one[:, 1].mean()), float(np.ptp(one[:, 1]) / 2)) for one in segments]
+
+
+def test_bars_of_label_fractions_are_the_deviation_that_the_page_gives() -> None:
+    records = [
+        make_record(value, encoder="croma", seed=seed, partition=partition)
+        for partition, values in (("stratified_0.10_draw0", (0.5, 0.6)), ("stratified_0.10_draw1", (0.65, 0.9)))
+        for seed, value in enumerate(values)
+    ]
+    records += [make_record(0.95, encoder="croma")]
+    found = tables(records)
+    (curve,), (drawn,) = derived.curves(found), charts.curves(found)
+    expected = [(100 * point.mean, 100 * point.std) for point in curve.points]
+    assert expected[0][1] > 0
+    assert bars_of(charts.fractions(drawn, style.looks(found))) == pytest.approx(np.array(expected), abs=1e-9)
+    assert drawn.bars == "deviation over draws and seeds, none where there is but one"
+    one = replace(drawn, with_intervals=True)
+    assert bars_of(charts.fractions(one, style.looks(found)))[1] == pytest.approx((95, 2))
+    assert "the interval where there is but one" in one.bars
 
 
 def test_error_maps_mark_wrong_pixels_and_no_unlabelled_ones() -> None:
@@ -192,6 +296,113 @@ def test_a_text_in_another_alphabet_is_drawn_from_the_whole_font(recwarn: pytest
     from matplotlib.font_manager import fontManager
 
     assert FAMILY[0] not in {entry.name for entry in fontManager.ttflist}
+
+
+HOSTILES = {
+    r"$\input{/etc/passwd}$": "a formula that reads a file",
+    "cost $x$ enc": "a formula",
+    "a\n\x1b[2Jb": "steers a terminal",
+    "_led by a line": "what a legend leaves out",
+    "x" * 300: "longer than a file's name may be",
+    "": "nothing",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILES, ids=HOSTILES.get)
+def test_names_that_users_supply_are_drawn_as_they_stand(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    from matplotlib.mathtext import MathTextParser
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("set as a formula")
+
+    monkeypatch.setattr(MathTextParser, "parse", refuse)
+    monkeypatch.setattr(sys.modules[__name__], "CLASSES", [name, name])
+    labels = {"scores": np.eye(2, dtype=np.float32)[[0, 1, 1]], "samples": np.array(["a", "b", "c"])}
+    for value, fusion in ((0.8, "none"), (0.9, name)):
+        stored(tmp_path, make_record(value, title=name, dataset=name, fusion=fusion, fuser={"kind": "gw"}), labels)
+    masks_record(tmp_path, "croma", 0.5, title=name)
+    merged = merge([tmp_path])
+    drawn = figures.write(merged, tables(merged.records), tmp_path)
+    assert {one.name.split("-")[0] for one in drawn} == {"scores", "cost", "classes", "calibration", "confusion"}
+    assert not [str(one.message) for one in recwarn if "lyph" in str(one.message)]
+
+
+def test_file_names_tell_long_and_foreign_names_apart() -> None:
+    names = ["m-eurosat", "x" * 300, "x" * 299, "лес", "поле", "caf\u00e9", "caf\u00e8"]
+    told = [_plain(name) for name in names]
+    assert told[0] == "m-eurosat"
+    assert len(set(told)) == len(names)
+    assert all(re.fullmatch(r"[\w.-]{1,60}", name, re.ASCII) for name in told)
+
+
+def test_a_figure_with_room_for_few_shows_the_best_ranked_models_of_all_fusers_and_floors_last() -> None:
+    fused = {"task": "segmentation", "probe": "upernet"}
+    records = [
+        make_record(0.70, encoder="a", fusion="gw", fuser={"kind": "gw"}, **fused),
+        make_record(0.80, encoder="a", fusion="moe", fuser={"kind": "moe"}, **fused),
+        make_record(0.60, encoder="b", fusion="gw", fuser={"kind": "gw"}, **fused),
+        make_record(0.99, encoder="z", ranked=False, **fused),
+        make_record(0.98, encoder="floor", role="floor", **fused),
+    ]
+    (table,) = tables(records)
+
+    def chosen(most: int) -> list[str]:
+        return [style.label(row).replace("\u00a0", " ") for row in choice.best(table, table.columns, most)]
+
+    assert chosen(9) == ["A + MoE", "B + GW", "A + GW", "Z", "FLOOR"]
+    assert chosen(2) == ["A + MoE", "B + GW"]
+    assert choice.best_in_words(table, table.columns, 2).startswith("; 2 of 5 rows: the best ranked models")
+    assert choice.best_in_words(table, table.columns, 5) == ""
+    (unranked,) = tables(records[3:])
+    assert [row.title for row in choice.best(unranked, unranked.columns, 1)] == ["Z"]
+
+
+def test_titles_of_several_lines_lie_inside_the_figure(tmp_path: Path) -> None:
+    title = "an encoder with a name of its own and of several lines, too"
+    record = masks_record(tmp_path, "croma", 0.5, title=title)
+    (table,) = tables([record])
+    with figure_font() as family, mpl.rc_context(style.RC | {"font.family": family}):
+        made = classes.confusions(table, "m-NeonTree", Details({record.run.key: tmp_path}), CLASSES)
+        ax = made.axes[0]
+        assert "\n" in ax.get_title()
+        box = ax.title.get_window_extent(made.canvas.get_renderer())
+    assert box.y1 <= made.bbox.y1
+
+
+def test_captions_say_what_letters_stand_for_and_which_scales_are_left_out() -> None:
+    one = {
+        "modules": np.array(["down.attn1", "down.conv2", "mid.conv2", "up.other"]),
+        "views": np.array(["t=21", "t=61"]),
+        "strides": np.array([8, 16, 32, 64]),
+        **{f"gates{number}": np.zeros((1, 2, 1, 2, 2), np.float16) for number in range(4)},
+    }
+    told = fusers.legend(one)
+    assert told == (
+        "Across: modules by scale (A self-attention, C convolution, oth other), numbered within it; down: timesteps t."
+    )
+    assert fusers.left_out(one) == ", without scale 1/64"
+    assert fusers.left_out({**one, "strides": one["strides"][:3]}) == ""
+
+
+def test_a_photograph_as_white_as_paper_has_an_edge() -> None:
+    white = np.full((8, 8, 3), 255, np.uint8)
+    framed, bare = mosaic._fitted(Picture(white, smooth=True), 20), mosaic._fitted(Picture(white), 20)
+    grey = mosaic.bytes_of(style.EDGE)
+    assert all((side == grey).all() for side in (framed[0], framed[-1], framed[:, 0], framed[:, -1]))
+    assert (framed[1:-1, 1:-1] == 255).all()
+    assert (bare == 255).all()
+    shown = {"images": white[None], "truth": np.array([0]), "samples": np.array(["a"]), "classes": np.array(["x"])}
+    (ax,) = examples.labels(shown, []).axes
+    assert [patch.get_edgecolor() for patch in ax.patches] == [mpl.colors.to_rgba(style.EDGE)]
+
+
+def test_attention_maps_have_a_scale() -> None:
+    arrays = {"images": np.zeros((1, 8, 8, 3), np.uint8), "points": np.array([[0.5, 0.5]]), "views": np.array(["v"]),
+              "strides": np.array([8]), "attention0": np.ones((1, 1, 1, 2, 2), np.float16)}  # fmt: skip
+    made = looks.attention(arrays)
+    assert [text.get_text() for text in made.legends[0].get_texts()] == ["0", "the most in its map"]
 
 
 def test_weights_are_averaged_over_seeds_and_experts_are_not() -> None:

@@ -1,5 +1,6 @@
 """What figures there are: of each table, of label fractions, of what `evaluate.py preview` made; none is drawn here."""
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +11,15 @@ from typing import Any
 from benchmark.pictures import files
 from encoders.errors import UserError
 from reports.experiments import Shown
-from reports.figures import charts, classes, examples, fusers, looks, style
+from reports.figures import charts, choice, classes, cost, examples, fusers, looks, style
 from reports.figures.details import Details
 from reports.figures.style import label
 from reports.table import Row, Table
 
 PREVIEWS = -1
 """Instead of a table's number: of pictures that show an encoder and no score."""
+LONGEST = 40
+"""Characters that a name gives to a file's: the whole may have some 200, of three names and a table's settings."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +84,14 @@ def _of(table: Table) -> str:
 
 
 def _scores(table: Table, name: str, seen: style.Looks) -> Iterator[Figure]:
-    which = "" if len(charts.drawn(table)) == len(table.rows) else f" of the first {charts.BARS} rows"
-    caption = f"Score and 95 % interval{which}; paler: not ranked. {_of(table)}"
+    caption = f"Score and 95 % interval{choice.first_in_words(table)}; paler: not ranked. {_of(table)}"
     yield Figure(f"scores-{name}", charts.bars(table, seen), caption)
 
 
 def _cost(table: Table, name: str, seen: style.Looks) -> Iterator[Figure]:
-    more = "Score against cost, with the front of rows that none beats in both; dashed: floors without a network."
-    yield Figure(f"cost-{name}", charts.cost(table, seen), f"{more} {_of(table)}")
+    shown = cost.compared(table)
+    if shown is not None:
+        yield Figure(f"cost-{name}", cost.draw(shown, seen), f"{shown.caption} {_of(table)}")
 
 
 def _first(table: Table, column: str) -> str:
@@ -98,32 +101,36 @@ def _first(table: Table, column: str) -> str:
 
 def _by_class(table: Table, name: str, details: Details, seen: style.Looks) -> Iterator[Figure]:
     named = {column: details.classes(_first(table, column)) for column in table.columns}
-    caption = f"Scores by class of the first {classes.LINES} rows, seeds added up. {_of(table)}"
+    which = choice.best_in_words(table, table.columns, classes.LINES)
+    caption = f"Scores by class, seeds added up{which}. {_of(table)}"
     yield Figure(f"classes-{name}", classes.by_class(table, details, named, seen), caption)
 
 
 def _calibration(table: Table, name: str, details: Details, seen: style.Looks) -> Iterator[Figure]:
-    caption = f"Calibration of the first {classes.LINES} rows, seeds added up. {_of(table)}"
+    which = choice.best_in_words(table, table.columns, classes.LINES)
+    caption = f"Calibration, seeds added up{which}. {_of(table)}"
     yield Figure(f"calibration-{name}", classes.calibration(table, details, seen), caption)
 
 
 def _confusions(table: Table, column: str, name: str, details: Details) -> Iterator[Figure]:
     made = classes.confusions(table, column, details, details.classes(_first(table, column)))
-    caption = f"Confusion of the first {classes.MATRICES} rows on {column}, seeds added up. {_of(table)}"
+    which = choice.best_in_words(table, [column], classes.MATRICES)
+    caption = f"Confusion on {column}, seeds added up{which}. {_of(table)}"
     yield Figure(f"confusion-{_plain(column)}-{name}", made, caption)
 
 
 def _examples(table: Table, column: str, name: str, details: Details) -> Iterator[Figure]:
     made = _shown(table, column, _first(table, column), details)
-    caption = f"Test images of {column}, chosen by their labels, with predictions of the first {examples.ROWS} rows"
-    yield Figure(f"examples-{_plain(column)}-{name}", made, f"{caption} (first seed). {_of(table)}")
+    which = choice.best_in_words(table, [column], examples.ROWS)
+    caption = f"Test images of {column}, chosen by their labels, with predictions of first seeds{which}. {_of(table)}"
+    yield Figure(f"examples-{_plain(column)}-{name}", made, caption)
 
 
 def _shown(table: Table, column: str, key: str, details: Details) -> Any:
     shown = details.examples(key)
     if shown is None:
         return None
-    rows = [row for row in table.rows if column in row.cells][: examples.ROWS]
+    rows = choice.best(table, [column], examples.ROWS)
     loaded = [(row, details.predictions(row.cells[column].keys[0])) for row in rows]
     predicted = [(row, arrays) for row, arrays in loaded if arrays is not None]
     if not predicted:
@@ -141,16 +148,18 @@ def _of_fuser(row: Row, name: str, details: Details, of: str) -> Iterator[Figure
             found[column] = fusers.averaged(seeds)
     if not found:
         return
-    kind, slug = str(next(iter(found.values()))["kind"]), f"{_plain(label(row))}-{name}"
+    kind, slug = str(next(iter(found.values()))["kind"]), f"{_plain(f'{row.title} {row.fusion}')}-{name}"
     if kind == "moe":
-        yield Figure(f"experts-{slug}", fusers.experts(found), f"Experts asked by {label(row)}. {of}")
+        yield Figure(f"experts-{slug}", fusers.experts(found), f"Experts asked by {label(row)}. {fusers.EXPERTS} {of}")
         return
     what = "Weights, one for all images" if kind == "gw" else "Gates, averaged over pixels and test images"
-    yield Figure(f"weights-{slug}", fusers.weights(found), f"{what}, of {label(row)}. {of}")
+    letters = fusers.legend(next(iter(found.values())))
+    yield Figure(f"weights-{slug}", fusers.weights(found), f"{what}, of {label(row)}. {letters} {of}")
     for column, arrays in found.items() if kind == "lw" else ():
         shown = details.examples(row.cells[column].keys[0])
         if shown is not None:
-            caption = f"Weight of each view by pixel, of {label(row)} on {column} (first seed). {of}"
+            what = f"Weight of each view by pixel, by scale{fusers.left_out(arrays)}"
+            caption = f"{what}, of {label(row)} on {column}, first seed. {of}"
             yield Figure(f"gates-{_plain(column)}-{slug}", fusers.gates(arrays, shown["images"]), caption)
 
 
@@ -159,8 +168,13 @@ def _fractions(one: charts.Curves, name: str, seen: style.Looks) -> Iterator[Fig
     shared = ", ".join(
         f"{name.replace('_', ' ')} {value}" for name, value in settings.items() if value and name != "partition"
     )
-    what = f"Score by label fraction ({one.kind}); bars are intervals, or the range of draws. {shared}."
+    what = f"Score by label fraction ({one.kind}){_of_curves(one)}; bars: {one.bars}. {shared}."
     yield Figure(name, charts.fractions(one, seen), what)
+
+
+def _of_curves(one: charts.Curves) -> str:
+    every = len(charts.curve_names(one))
+    return f" of the first {charts.CURVES} of {every} rows" if every > charts.CURVES else ""
 
 
 def _of_experiment(one: Shown) -> Iterator[Figure]:
@@ -168,9 +182,9 @@ def _of_experiment(one: Shown) -> Iterator[Figure]:
     by_value = {one.values[name]: found for name, found in one.by_column.items() if name in one.values}
     if len(by_value) > 1:
         by_value = dict(sorted(by_value.items()))
-        drawn = charts.Curves(one.title, by_value, one.columns, 1, charts.is_spread(list(by_value)))
+        drawn = charts.Curves(one.title, by_value, one.columns, 1, charts.is_spread(list(by_value)), True)
         seen = style.looks(table for found in by_value.values() for table in found)
-        what = f"{one.title}: score by {one.columns}; bars are intervals, or the range of draws. {one.settings}."
+        what = f"{one.title}: score by {one.columns}{_of_curves(drawn)}; bars: {drawn.bars}. {one.settings}."
         yield Figure(f"experiment-{_plain(one.name)}", charts.fractions(drawn, seen), what)
 
 
@@ -195,7 +209,10 @@ def look(path: Path) -> Figure:
     if path.name.startswith("features-"):
         caption = f"First three principal components of {encoder}'s features on training images of {dataset}, by scale."
         return Figure(path.stem, looks.features(arrays), caption)
-    caption = f"What {encoder}'s self-attention looks at from the marked points, on training images of {dataset}."
+    caption = (
+        f"What {encoder}'s self-attention looks at from the marked points, on training images of {dataset}; "
+        "each map has a scale of its own."
+    )
     return Figure(path.stem, looks.attention(arrays), caption)
 
 
@@ -220,4 +237,8 @@ def _slug(table: Table) -> str:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-")
+    """A text as part of a file name; with a few digits of a hash where that would lose letters of it."""
+    plain = re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-")
+    if len(plain) <= LONGEST and not any(one.isalnum() and not one.isascii() for one in text):
+        return plain
+    return f"{plain[:LONGEST]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}".strip("-")

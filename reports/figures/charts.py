@@ -1,42 +1,34 @@
-"""Charts of a table: bars with intervals, score against cost, label fractions."""
+"""Charts of a table: bars with intervals, label fractions."""
 
 import itertools
 import math
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
+from benchmark.scoring.statistics import mean_and_std
+from encoders.errors import printable
 from reports import paper
+from reports.figures.choice import first
 from reports.figures.panels import Layout, is_leftmost, legend, legend_height, name_rows, panels
 from reports.figures.style import INK, SMALL, TEXT, Look, Looks, folded, label, width_of
-from reports.table import Cell, Efficiency, Row, Table
+from reports.table import Cell, Row, Table
 
 CURVES = 8
 """Rows of a table that lines and points tell apart; the first ones are the best."""
 BAR = 0.135
 """Inches of a bar with the space around it."""
-BARS = 24
-"""Rows that a page holds in two lines of panels."""
 SPREAD = 20
 """Of gaps between numbers on an axis: beyond it a linear axis would crowd them."""
 PALE = 0.55
-"""Opacity of what isn't ranked."""
-
-
-def drawn(table: Table) -> list[Row]:
-    """The rows that bars and costs are drawn of: all, or the floors and as many of the first as a page holds."""
-    floors = [row for row in table.rows if row.section == "floors"]
-    if len(table.rows) <= BARS:
-        return list(table.rows)
-    return [*[row for row in table.rows if row.section != "floors"][: max(0, BARS - len(floors))], *floors]
+"""Opacity of a bar that isn't ranked."""
 
 
 def bars(table: Table, looks: Looks) -> Any:
     """A panel a dataset, a bar a row with its interval; paler where it isn't ranked."""
-    rows = list(reversed(drawn(table)))
+    rows = list(reversed(first(table)))
     names = [folded(label(row)) for row in rows]
     lines = max(name.count("\n") + 1 for name in names)
     height = len(rows) * BAR * max(1.0, 0.85 * lines) + 0.06
@@ -44,7 +36,7 @@ def bars(table: Table, looks: Looks) -> Any:
     for number, (ax, column) in enumerate(zip(axes, table.columns, strict=True)):
         _draw_bars(ax, [row.cells.get(column) for row in rows], [looks[label(row)] for row in rows])
         ax.set(xlim=(0, 100), ylim=(-0.6, len(rows) - 0.4), xticks=(0, 25, 50, 75, 100))
-        ax.set_title(f"{column}\n{paper.metric(table.metrics[column])} (%)", pad=3)
+        ax.set_title(f"{printable(column)}\n{paper.metric(table.metrics[column])} (%)", pad=3)
         name_rows(ax, names if is_leftmost(number, len(axes)) else [], TEXT)
         ax.grid(axis="x")
     return made
@@ -61,90 +53,6 @@ def _draw_bars(ax: Any, cells: Sequence[Cell | None], drawn: Sequence[Look]) -> 
     ax.errorbar(values, places, xerr=[below, above], linestyle="none", color=INK, elinewidth=0.7, capsize=1.2)
     for place, cell in enumerate(cells):
         ax.text(102.5, place, cell.percent if cell else "–", va="center_baseline", fontsize=SMALL)
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A cost: its name, how a row gives it (0 where it isn't known), whether more of it is better."""
-
-    name: str
-    of: Callable[[Efficiency], float]
-    more_is_better: bool = False
-
-
-COSTS = (
-    Axis("images/s, frozen part", lambda one: one.images_per_second or 0, more_is_better=True),
-    Axis("frozen parameters", lambda one: one.frozen_parameters),
-    Axis("trained parameters", lambda one: one.trained_parameters),
-    Axis("GFLOPs an image, frozen part", lambda one: one.gflops),
-)
-
-
-def cost(table: Table, looks: Looks) -> Any:
-    """Mean score over the datasets that all rows have, against each cost, with the front of rows that nobody beats in
-    both; floors are lines. None where no dataset is common to all rows."""
-    every = drawn(table)
-    rows = [row for row in every if row.section != "floors"]
-    common = [column for column in table.columns if rows and all(column in row.cells for row in every)]
-    if not common:
-        return None
-    names = [label(row) for row in rows]
-    layout = Layout(1.35, 0.48, gap=0.14, under=0.34, over=0.08, bottom=legend_height(names, True))
-    made, axes = panels(len(COSTS), layout)
-    score = {label(row): fmean(row.cells[column].value for column in common) for row in every}
-    for number, (ax, axis) in enumerate(zip(axes, COSTS, strict=True)):
-        costs = {label(row): axis.of(row.efficiency) if row.efficiency else 0 for row in rows}
-        points = {name: (costs[name], 100 * score[name]) for name in names if costs[name] > 0}
-        for row in (row for row in every if row.section == "floors"):
-            ax.axhline(100 * score[label(row)], color=looks[label(row)].colour, linewidth=0.7, linestyle=(0, (4, 2)))
-        best = front(points.values(), axis.more_is_better)
-        ax.plot(*zip(*best, strict=True), color="#888888", linewidth=0.8, zorder=1) if best else None
-        for name, (x, y) in points.items():
-            ax.plot(x, y, linestyle="none", **looks[name].points(markersize=4.5))
-        ax.set_xscale("log")
-        ax.margins(x=0.15, y=0.12)
-        ax.set_xlabel(axis.name + (" →" if axis.more_is_better else ""), labelpad=2)
-        ax.grid(True)
-        ax.minorticks_off()
-        ticks = [tick for tick in _ticks(*ax.get_xlim()) if points]
-        ax.set_xticks(ticks, [_number(tick) for tick in ticks])
-        if number:
-            ax.sharey(axes[0])
-            ax.tick_params(labelleft=False)
-    metrics = {paper.metric(table.metrics[column]) for column in common}
-    what = next(iter(metrics)) if len(metrics) == 1 else "score"
-    over = common[0] if len(common) == 1 else f"mean of {len(common)} datasets"
-    axes[0].set_ylabel(f"{what}, {over} (%)")
-    legend(made, names, looks, line="none")
-    return made
-
-
-def front(points: Iterable[tuple[float, float]], more_is_better: bool) -> list[tuple[float, float]]:
-    """The Pareto front: points (cost, score) that no other beats in one and equals in the other, by cost."""
-    sign = -1 if more_is_better else 1
-    found: list[tuple[float, float]] = []
-    for point in sorted(set(points), key=lambda one: (sign * one[0], -one[1])):
-        if not found or point[1] > found[-1][1]:
-            found.append(point)
-    return sorted(found)
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Two to five round numbers of a logarithmic axis."""
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for steps in ((1,), (1, 3), (1, 2, 5), tuple(range(1, 10))):
-        found = [step * 10.0**decade for decade in decades for step in steps if low <= step * 10.0**decade <= high]
-        if len(found) > 1:
-            return found[:: math.ceil(len(found) / 5)]
-    return found
-
-
-def _number(value: float) -> str:
-    """`2 M` for two million."""
-    for size, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if value >= size:
-            return f"{value / size:g}{letter}"
-    return f"{value:g}"
 
 
 FRACTION = re.compile(r"(?P<theirs>\d\.\d+)x_train|stratified_(?P<ours>\d\.\d+)_draw\d+")
@@ -164,6 +72,7 @@ class Curves:
 
     Attributes:
         axis: what is written below it; its numbers are those of `tables` divided by `unit`.
+        with_intervals: whether a point of one draw shows its interval, where others show their deviation.
     """
 
     kind: str
@@ -171,6 +80,13 @@ class Curves:
     axis: str = "train labels (%)"
     unit: float = 0.01
     is_log: bool = True
+    with_intervals: bool = False
+
+    @property
+    def bars(self) -> str:
+        """What the bars are, in words."""
+        deviation = "deviation over draws and seeds"
+        return f"{deviation}, {'the interval' if self.with_intervals else 'none'} where there is but one"
 
 
 def is_spread(numbers: Sequence[float]) -> bool:
@@ -201,34 +117,39 @@ def curves(tables: Sequence[Table]) -> list[Curves]:
 
 
 def fractions(of: Curves, looks: Looks) -> Any:
-    """A panel a dataset, a line a row: score along the axis; the bar is its interval, or the range of draws."""
+    """A panel a dataset, a line a row: mean score along the axis, with what `Curves.bars` says."""
     every = [table for tables in of.tables.values() for table in tables]
     columns = [
         column
         for column in dict.fromkeys(column for table in every for column in table.columns)
         if sum(any(column in table.columns for table in tables) for tables in of.tables.values()) > 1
     ]
-    names = list(dict.fromkeys(label(row) for table in reversed(every) for row in table.rows))[:CURVES]
+    names = curve_names(of)[:CURVES]
     wide = len(columns) > 2
-    layout = Layout(1.2, 0.42, gap=0.3, under=0.34, bottom=legend_height(names, wide))
+    layout = Layout(1.2, 0.42, gap=0.3, under=0.34, over=0.32, bottom=legend_height(names, wide))
     made, axes = panels(len(columns), layout)
+    metrics = {column: metric for table in every for column, metric in table.metrics.items()}
     for number, (ax, column) in enumerate(zip(axes, columns, strict=True)):
         for name in names:
-            _curve(ax, {x: _cells(tables, name, column) for x, tables in of.tables.items()}, looks[name])
+            cells = {x: _cells(tables, name, column) for x, tables in of.tables.items()}
+            _curve(ax, cells, looks[name], of.with_intervals)
         if of.is_log:
             ax.set_xscale("log")
             ax.set_xlim(0.8 * min(of.tables), 1.25 * max(of.tables))
         ticks = _apart(list(of.tables), of.is_log)
         ax.set_xticks(ticks, [f"{number / of.unit:g}" for number in ticks])
         ax.minorticks_off()
-        ax.set_title(column, pad=3)
+        ax.set_title(f"{printable(column)}\n{paper.metric(metrics[column])} (%)", pad=3)
         ax.set_xlabel(of.axis, labelpad=2)
         ax.grid(True)
-        if is_leftmost(number, len(axes)):
-            metric = next(table.metrics[column] for table in every if column in table.metrics)
-            ax.set_ylabel(f"{paper.metric(metric)} (%)")
     legend(made, names, looks)
     return made
+
+
+def curve_names(of: Curves) -> list[str]:
+    """Labels of all rows that have a curve, in the order of the table of the largest number."""
+    every = [table for tables in of.tables.values() for table in tables]
+    return list(dict.fromkeys(label(row) for table in reversed(every) for row in table.rows))
 
 
 def _apart(numbers: Sequence[float], is_log: bool) -> list[float]:
@@ -250,16 +171,16 @@ def _cells(tables: Sequence[Table], name: str, column: str) -> list[Cell]:
     return [row.cells[column] for row in rows if column in row.cells]
 
 
-def _curve(ax: Any, cells: dict[float, list[Cell]], look: Look) -> None:
+def _curve(ax: Any, cells: dict[float, list[Cell]], look: Look, with_intervals: bool) -> None:
     points = []
     for x, found in cells.items():
         if not found:
             continue
-        value = fmean(cell.value for cell in found)
-        drawn = len(found) > 1
-        low = min(cell.value for cell in found) if drawn else min(found[0].low, value)
-        high = max(cell.value for cell in found) if drawn else max(found[0].high, value)
-        points.append((x, 100 * value, 100 * (value - low), 100 * (high - value)))
+        value, std = mean_and_std([value for cell in found for value in cell.values])
+        below = above = std
+        if with_intervals and len(found) == 1:
+            below, above = max(0.0, value - found[0].low), max(0.0, found[0].high - value)
+        points.append((x, 100 * value, 100 * below, 100 * above))
     if points:
-        fractions, values, below, above = zip(*points, strict=True)
-        ax.errorbar(fractions, values, yerr=[below, above], elinewidth=0.6, capsize=1.2, **look.points())
+        places, values, shorter, longer = zip(*points, strict=True)
+        ax.errorbar(places, values, yerr=[shorter, longer], elinewidth=0.6, capsize=1.2, **look.points())

@@ -6,39 +6,45 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmark.scoring.counts import Array, class_counts, iou, ratio
+from encoders.errors import printable
+from reports.figures.choice import best
 from reports.figures.details import Details
 from reports.figures.panels import Layout, is_leftmost, legend, legend_height, name_columns, name_rows, panels
-from reports.figures.style import FAINT, INK, PAGE, SHADES, SMALL, Looks, figure, folded, label, width_of
+from reports.figures.style import FAINT, INK, PAGE, SHADES, SMALL, Looks, cut, figure, folded, label, width_of
 from reports.table import Row, Table
 
 MATRICES = 2
-"""Rows of a dataset whose confusion matrix is drawn: the first ones, which are the best."""
+"""Rows of a dataset whose confusion matrix is drawn, see `choice.best`."""
 LINES = 6
-"""Rows of a table shown by class and in the calibration diagram."""
+"""Rows of a table shown by class and in the calibration diagram, see `choice.best`."""
 NUMBERED = 10
 """With more classes a matrix's cells are too small for numbers."""
 OVER, LINE, UNDER = 0.2, 0.105, 0.28
 """Inches of a panel's title, of each class in it, and of its axis."""
+TITLE_LINE = 0.11
+"""Inches of a line of a matrix's title."""
 FEW = 0.005
 """Share of all predictions below which a bin of confidence is not drawn."""
 
 
 def confusions(table: Table, column: str, details: Details, classes: list[str]) -> Any:
-    """Matrices of the dataset's first rows, each truth's predictions in per cent; None for multi-label."""
-    rows = [(row, row.cells[column]) for row in table.rows if column in row.cells][:MATRICES]
+    """Matrices of the dataset's best rows, each truth's predictions in per cent; None for multi-label."""
+    rows = [(row, row.cells[column]) for row in best(table, [column], MATRICES)]
     matrices = [details.confusion(cell.keys) for _, cell in rows]
     if not rows or any(matrix.ndim != 2 for matrix in matrices):
         return None
     size = len(matrices[0])
     names = _names(classes, size)
     points = SMALL if size <= 20 else 3.5
-    left, under, over = width_of(names, points) + 0.14, width_of(names, points) + 0.14, 0.22
+    left = under = width_of(names, points) + 0.14
     most = (PAGE - left - 0.15 * MATRICES - 0.5) / MATRICES
     side = min(most, 0.6 + 0.22 * size)
+    titles = [folded(label(row), max(18, int(16 * side))) for row, _ in rows]
+    over = 0.12 + TITLE_LINE * max(title.count("\n") + 1 for title in titles)
     width, height = left + len(rows) * (side + 0.15) + 0.5, side + under + over
     made = figure(width, height)
     image = None
-    for number, ((row, _), matrix) in enumerate(zip(rows, matrices, strict=True)):
+    for number, matrix in enumerate(matrices):
         x = left + number * (side + 0.15)
         ax = made.add_axes((x / width, under / height, side / width, side / height))
         share = 100 * ratio(matrix, matrix.sum(axis=1, keepdims=True))
@@ -47,7 +53,7 @@ def confusions(table: Table, column: str, details: Details, classes: list[str]) 
             _numbers(ax, share)
         name_columns(ax, names, points, rotation=90)
         name_rows(ax, [] if number else names, points)
-        ax.set_title(folded(label(row), max(18, int(16 * side))), pad=3)
+        ax.set_title(titles[number], pad=3)
         beyond = 72 * (width_of(names, points) - 0.04)
         ax.set_xlabel("prediction", labelpad=beyond)
         if not number:
@@ -69,7 +75,7 @@ def _numbers(ax: Any, share: npt.NDArray[Any]) -> None:
 
 def by_class(table: Table, details: Details, classes: dict[str, list[str]], looks: Looks) -> Any:
     """A panel a dataset, a line a class, a point a row: IoU of masks, recall of classes, F1 of labels."""
-    rows = list(table.rows[:LINES])
+    rows = best(table, table.columns, LINES)
     names = [label(row) for row in rows]
     scores = {column: {label(row): _by_class(table, row, column, details) for row in rows} for column in table.columns}
     shown = {column: {name: one for name, one in found.items() if len(one)} for column, found in scores.items()}
@@ -96,7 +102,7 @@ def by_class(table: Table, details: Details, classes: dict[str, list[str]], look
         ax.tick_params(length=0)
         ax.grid(axis="x")
         ax.hlines(range(sizes[column]), 0, 100, color="#E5E5E5", linewidth=0.4, zorder=0.5)
-        ax.set_title(f"{column}: {_what(table, column)} by class (%)", pad=3)
+        ax.set_title(f"{printable(column)}: {_what(table, column)} by class (%)", pad=3)
     legend(made, names, looks, line="none")
     return made
 
@@ -118,7 +124,7 @@ def _packed(sizes: list[int]) -> list[tuple[int, float]]:
 
 def calibration(table: Table, details: Details, looks: Looks) -> Any:
     """A panel a dataset: of what is said with some confidence, how much is right; the diagonal is honest."""
-    rows = list(table.rows[:LINES])
+    rows = best(table, table.columns, LINES)
     names = [label(row) for row in rows]
     wide = len(table.columns) > 2
     layout = Layout(1.3, 0.42, gap=0.15, under=0.34, bottom=legend_height(names, wide))
@@ -130,7 +136,7 @@ def calibration(table: Table, details: Details, looks: Looks) -> Any:
                 said, right = _reliability(details.calibration(row.cells[column].keys))
                 ax.plot(said, right, linewidth=0.8, **looks[label(row)].points(markersize=3))
         ax.set(xlim=(0, 100), ylim=(0, 100), xticks=(0, 50, 100), yticks=(0, 50, 100))
-        ax.set_title(column, pad=3)
+        ax.set_title(printable(column), pad=3)
         ax.set_xlabel("confidence (%)", labelpad=2)
         ax.grid(True)
         if is_leftmost(number, len(axes)):
@@ -170,4 +176,4 @@ def _names(classes: list[str], size: int) -> list[str]:
     """Class names, short enough for an axis; numbers where they aren't known."""
     if len(classes) != size:
         return [str(number) for number in range(size)]
-    return [name if len(name) <= 24 else f"{name[:23]}…" for name in classes]
+    return [cut(name, 24) for name in classes]

@@ -14,7 +14,7 @@ from benchmark.pictures import files
 from benchmark.record_store import RecordStore
 from benchmark.scoring import npz
 from benchmark.scoring.counts import Array
-from encoders.errors import UserError
+from encoders.errors import UserError, printable
 
 MOST_BYTES = 4 << 30
 """What the arrays of a predictions file may take in memory."""
@@ -75,7 +75,7 @@ class Details:
         found = self.of(key).classes
         if not found and (shown := self.examples(key)) is not None:
             found = [str(name) for name in shown["classes"]]
-        return found
+        return [printable(name) for name in found]
 
     def examples(self, key: str) -> dict[str, Array] | None:
         """A few test images of the record's dataset, where they were kept."""

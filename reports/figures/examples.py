@@ -11,12 +11,13 @@ import numpy as np
 
 from benchmark.pictures.files import shrunk
 from benchmark.scoring.counts import THRESHOLD, Array
-from reports.figures.mosaic import Marked, Picture, mosaic
-from reports.figures.style import PAGE, SMALL, WRONG, figure, folded, label
+from encoders.errors import printable
+from reports.figures.mosaic import Marked, Picture, bytes_of, mosaic
+from reports.figures.style import EDGE, PAGE, SMALL, WRONG, figure, folded, label
 from reports.table import Row
 
 ROWS = 5
-"""Rows of a dataset that are shown: the first ones, which are the best."""
+"""Rows of a dataset that are shown, see `choice.best`."""
 MASKS = 3
 """Images of a segmentation."""
 CLASS_COLOURS = (
@@ -31,7 +32,7 @@ Predicted = Sequence[tuple[Row, Mapping[str, Array]]]
 
 def masks(shown: Mapping[str, Array], predicted: Predicted, no_data: int | None) -> Any:
     """For each image two lines: itself and what each row says; the truth and where each row is wrong."""
-    classes = [str(name) for name in shown["classes"]]
+    classes = [printable(str(name)) for name in shown["classes"]]
     truths, images = shown["truth"][:MASKS], shown["images"][:MASKS]
     cells: list[list[Picture | None]] = []
     for number, (image, truth) in enumerate(zip(images, truths, strict=True)):
@@ -51,8 +52,10 @@ def masks(shown: Mapping[str, Array], predicted: Predicted, no_data: int | None)
 
 def labels(shown: Mapping[str, Array], predicted: Predicted) -> Any:
     """Images in a line, their truth below, then each row's answer: right, or what it says instead."""
+    from matplotlib.patches import Rectangle
+
     images, truths = shown["images"], shown["truth"]
-    classes = [str(name) for name in shown["classes"]]
+    classes = [printable(str(name)) for name in shown["classes"]]
     side, count = 0.95, len(images)
     names = [folded(label(row), 20) for row, _ in predicted]
     pitch = (PAGE - side) / count
@@ -69,6 +72,8 @@ def labels(shown: Mapping[str, Array], predicted: Predicted) -> Any:
     for number, (image, truth) in enumerate(zip(images, truths, strict=True)):
         x = side + number * pitch
         ax.imshow(image, extent=(x, x + pitch - 0.04, pitch - 0.04, 0), interpolation="antialiased", aspect="auto")
+        edge = Rectangle((x, 0.01), pitch - 0.04, pitch - 0.05, fill=False, edgecolor=EDGE, linewidth=0.4)
+        ax.add_patch(edge)
         text = f"{int(truth.sum())} labels" if several else _short(classes[int(truth)], count)
         ax.text(
             x + pitch / 2, below + 0.05 * truth_lines, text, ha="center", va="center", fontsize=SMALL, linespacing=1.0
@@ -121,7 +126,7 @@ def _colour(one: int) -> str:
 
 
 def _coloured(mask: Array) -> Array:
-    table = np.array([[int(_colour(one)[at : at + 2], 16) for at in (1, 3, 5)] for one in range(256)], np.uint8)
+    table = np.array([bytes_of(_colour(one)) for one in range(256)], np.uint8)
     coloured: Array = table[mask]
     return coloured
 
@@ -133,5 +138,5 @@ def _errors(image: Array, truth: Array, answer: Array, no_data: int | None) -> A
     wrong = answer != truth
     if no_data is not None:
         wrong &= truth != no_data
-    shown[wrong] = [int(WRONG[at : at + 2], 16) for at in (1, 3, 5)]
+    shown[wrong] = bytes_of(WRONG)
     return shown

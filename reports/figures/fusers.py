@@ -8,11 +8,18 @@ from typing import Any
 import numpy as np
 
 from benchmark.scoring.counts import Array
-from reports.figures.mosaic import Marked, Picture, mosaic, painted
+from encoders.errors import printable
+from reports.figures.mosaic import Picture, ends, mosaic, painted
 from reports.figures.style import COLUMN, PAGE, SEQUENTIAL, SHADES, SMALL, figure
 
 Seen = Mapping[str, Mapping[str, Array]]
 """Arrays of `pictures/<key>.npz` by dataset, seeds averaged."""
+LETTERS = {"attn1": ("A", "self-attention"), "attn2": ("X", "cross-attention"), "conv2": ("C", "convolution")}
+"""Of a module's kind in SatDiFuser's UNet, and what it is."""
+SCALES = 3
+"""Of the gates that a page is wide enough for, the finest ones."""
+EXPERTS = "Across: experts, whose order means nothing; down: scales, each with its views (t: timestep); first seed."
+"""What the axes of `experts` are, in a caption."""
 LEAST = 0.05
 """Range of weights that a colour scale spans at least, so that noise around 1 does not look like a choice."""
 
@@ -23,6 +30,28 @@ def averaged(seeds: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
     if "weights" in first:
         first["weights"] = np.mean([one["weights"] for one in seeds], axis=0)
     return first
+
+
+def _mapped(one: Mapping[str, Array]) -> list[int]:
+    return [number for number in range(len(one["strides"])) if f"gates{number}" in one]
+
+
+def left_out(one: Mapping[str, Array]) -> str:
+    """What `gates` has no room for, in a caption: `, without scale 1/64`; nothing where it shows all."""
+    missing = ", ".join(f"1/{one['strides'][number]}" for number in _mapped(one)[SCALES:])
+    return f", without scale {missing}" if missing else ""
+
+
+def legend(one: Mapping[str, Array]) -> str:
+    """What the letters under `weights` stand for, in a caption."""
+    kinds = list(dict.fromkeys(map(_kind, one["modules"])))
+    told = [f"{LETTERS[kind][0]} {LETTERS[kind][1]}" for kind in kinds if kind in LETTERS]
+    told += [f"{kind[:3]} {kind}" for kind in kinds if kind not in LETTERS]
+    return f"Across: modules by scale ({', '.join(told)}), numbered within it; down: {_views(one)}."
+
+
+def _views(one: Mapping[str, Array]) -> str:
+    return "timesteps t" if all(str(view).startswith("t=") for view in one["views"]) else "views"
 
 
 def weights(seen: Seen) -> Any:
@@ -53,7 +82,7 @@ def weights(seen: Seen) -> Any:
         ax.set_yticks(range(rows), [str(view) for view in one["views"]], fontsize=SMALL)
         ax.set_xticks(range(columns), _short(one), fontsize=4)
         ax.tick_params(length=0, pad=1.5)
-        ax.set_title(dataset, pad=2.5)
+        ax.set_title(printable(dataset), pad=2.5)
         _scales(ax, one)
     bar = made.add_axes((0.3, 0.2 / total, 0.4, 0.06 / total))
     made.colorbar(image, cax=bar, orientation="horizontal")
@@ -77,11 +106,15 @@ def _short(one: Mapping[str, Array]) -> list[str]:
     """Modules by kind, counted within their scale: A1 A2 for self-attentions, C1 for convolutions."""
     names, counted = [], dict[tuple[int, str], int]()
     for name, level in zip(one["modules"], one["level"], strict=True):
-        kind = str(name).rpartition(".")[2] or str(name)
-        letter = {"attn1": "A", "conv2": "C", "attn2": "X"}.get(kind, kind[:3])
+        kind = _kind(name)
+        letter = LETTERS[kind][0] if kind in LETTERS else kind[:3]
         counted[int(level), letter] = counted.get((int(level), letter), 0) + 1
         names.append(f"{letter}{counted[int(level), letter]}")
     return names
+
+
+def _kind(module: object) -> str:
+    return str(module).rpartition(".")[2] or str(module)
 
 
 def experts(seen: Seen) -> Any:
@@ -109,7 +142,7 @@ def experts(seen: Seen) -> Any:
         ax.tick_params(length=0, pad=1.5)
         for level in range(1, levels):
             ax.axhline(level * views - 0.5, color="#777777", linewidth=0.7)
-        ax.set_title(dataset, pad=2.5)
+        ax.set_title(printable(dataset), pad=2.5)
     bar = made.add_axes((0.3, 0.2 / total, 0.4, 0.06 / total))
     made.colorbar(image, cax=bar, orientation="horizontal")
     alike = 100 * int(some["top_k"]) / count
@@ -118,9 +151,9 @@ def experts(seen: Seen) -> Any:
     return made
 
 
-def gates(one: Mapping[str, Array], images: Array, most: int = 3) -> Any:
+def gates(one: Mapping[str, Array], images: Array) -> Any:
     """A dataset's images with the weight that each pixel gives to each view, at the finest scales, modules summed."""
-    levels = [number for number in range(len(one["strides"])) if f"gates{number}" in one][:most]
+    levels = _mapped(one)[:SCALES]
     maps = {number: one[f"gates{number}"].astype(np.float32).sum(axis=2) for number in levels}
     low = min(float(np.min(found)) for found in maps.values())
     high = max(float(np.max(found)) for found in maps.values())
@@ -137,6 +170,4 @@ def gates(one: Mapping[str, Array], images: Array, most: int = 3) -> Any:
         ]
         for row in range(shown)
     ]
-    ends = painted(np.array([[low, high]]), SEQUENTIAL, low, high)[0]
-    key = [Marked("#" + bytes(end).hex(), f"{value:.2f}") for end, value in zip(ends, (low, high), strict=True)]
-    return mosaic(cells, columns=columns, key=key)
+    return mosaic(cells, columns=columns, key=ends(SEQUENTIAL, f"{low:.2f}", f"{high:.2f}"))

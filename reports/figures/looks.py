@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from benchmark.scoring.counts import Array
-from reports.figures.mosaic import Picture, mosaic, painted
+from reports.figures.mosaic import Picture, ends, mosaic, painted
 from reports.figures.style import COLUMN, PAGE
 
 MARK = (213, 94, 0)
@@ -40,7 +40,7 @@ def attention(arrays: Mapping[str, Array]) -> Any:
                 found = arrays[f"attention{level}"][image, number].astype(np.float32)
                 line += [Picture(painted(one, HEAT, 0, float(one.max()))) for one in found]
             cells.append(line)
-    return mosaic(cells, columns=columns)
+    return mosaic(cells, columns=columns, key=ends(HEAT, "0", "the most in its map"))
 
 
 def _marked(image: Array, point: Array) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from benchmark.scoring.counts import Array
-from reports.figures.style import DPI, PAGE, SMALL, TEXT, figure, width_of
+from reports.figures.style import DPI, EDGE, PAGE, SMALL, TEXT, figure, width_of
 
 GAP = 3
 """Pixels between cells."""
@@ -78,12 +78,20 @@ def mosaic(
 
 
 def _fitted(cell: Picture, pixels: int) -> Array:
-    """The picture with its longer side at `pixels`."""
+    """The picture with its longer side at `pixels`, a photograph with an edge around it."""
     height, width = cell.pixels.shape[:2]
     scale = pixels / max(height, width)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     how = Image.Resampling.BICUBIC if cell.smooth else Image.Resampling.NEAREST
-    return np.asarray(Image.fromarray(cell.pixels).resize(size, how))
+    shown = np.array(Image.fromarray(cell.pixels).resize(size, how))
+    if cell.smooth:
+        shown[[0, -1]] = shown[:, [0, -1]] = bytes_of(EDGE)
+    return shown
+
+
+def bytes_of(colour: str) -> list[int]:
+    """`#BBBBBB` as red, green and blue, 0 to 255."""
+    return list(bytes.fromhex(colour[1:]))
 
 
 def _across(key: Sequence[Marked], width: float) -> int:
@@ -104,6 +112,12 @@ def _explain(made: Any, key: Sequence[Marked]) -> None:
             loc="lower center", ncols=_across(key, made.get_figwidth()), handlelength=1, handleheight=0.8,
             handletextpad=0.4, columnspacing=1.2, labelspacing=0.25, borderaxespad=0.1, fontsize=SMALL,
         )  # fmt: skip
+
+
+def ends(colourmap: str, low: str, high: str) -> list[Marked]:
+    """A key of a colour map: what its two ends stand for."""
+    first, last = painted(np.array([[0.0, 1.0]]), colourmap, 0, 1)[0]
+    return [Marked(f"#{first.tobytes().hex()}", low), Marked(f"#{last.tobytes().hex()}", high)]
 
 
 def painted(values: Array, colourmap: str, low: float, high: float) -> Array:

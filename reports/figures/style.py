@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from benchmark.atomic import write_atomically
 from encoders.errors import printable
+from reports import paper
 from reports.table import Row, Table
 
 COLUMN, PAGE = 3.25, 7.0
@@ -37,6 +38,8 @@ GREYS = ("#5A5A5A", "#9A9A9A")
 """Floors: no model, so no colour."""
 INK, FAINT = "#222222", "#D9D9D9"
 WRONG = "#D55E00"
+EDGE = "#BBBBBB"
+"""Of a photograph, which may be as white as its paper."""
 SHADES, SEQUENTIAL = "Blues", "cividis"
 """Colour maps that darken or brighten evenly: of matrices on white paper, and of maps beside photographs."""
 
@@ -66,6 +69,8 @@ RC: dict[str, Any] = {
     "lines.linewidth": 1.0,
     "lines.markersize": 4,
     "legend.frameon": False,
+    # A name with two dollar signs is a name.
+    "text.parse_math": False,
     # Text stays text in a PDF, so that it can be searched and set in another font.
     "pdf.fonttype": 42,
     "pdf.compression": 6,
@@ -90,15 +95,20 @@ Looks = dict[str, Look]
 
 
 def label(row: Row) -> str:
-    """A row's name in figures: its title, its fuser, a dagger where its weights are drawn."""
+    """A row's name in figures: its title, its fuser as tables call it, a dagger where its weights are drawn."""
     # No-break spaces, so that neither stands alone where a label is folded.
-    fused = "" if row.fusion == "none" else f" +\u00a0{row.fusion}"
+    fused = "" if row.fusion == "none" else f" +\u00a0{printable(paper.FUSERS.get(row.fusion, row.fusion))}"
     return printable(row.title) + fused + ("\u00a0†" if row.random else "")
 
 
 def folded(text: str, characters: int = LABEL_CHARACTERS) -> str:
     """A label on as many lines as it takes."""
     return "\n".join(textwrap.wrap(text, characters, break_long_words=True)) or text
+
+
+def cut(text: str, characters: int) -> str:
+    """A name of somebody's, no longer than that."""
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
 
 
 def width_of(labels: Iterable[str], points: float = TEXT) -> float:

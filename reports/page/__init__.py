@@ -91,7 +91,7 @@ def content(merged: Merged, tables: Sequence[Table]) -> Content:
     shown = [tables[number] for number in order]
     boards = [_board(number, label, tables[number]) for number, label in zip(order, labels(shown), strict=True)]
     origins = {origin.resolve() for origin in set(merged.folders.values())}
-    return Content(lead(merged.records), foot(merged.records), boards, page_data(merged, shown), origins)
+    return Content(lead(merged.records, tables), foot(merged.records), boards, page_data(merged, shown), origins)
 
 
 def write(content: Content, folder: Path, drawn: Sequence[Drawn] | None = None) -> Path:
@@ -112,6 +112,7 @@ def write(content: Content, folder: Path, drawn: Sequence[Drawn] | None = None) 
         previews=PREVIEWS,
         were_drawn=drawn is not None,
         fusers=paper.FUSERS,
+        metric=paper.metric,
         span=_span,
         mean_rank=marks.MEAN_RANK,
         not_ranked=NOT_RANKED,

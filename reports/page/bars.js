@@ -5,6 +5,8 @@ const MOST_BARS = 24;
 function drawBars() {
   const set = current();
   const rows = shownRows();
+  const cells = rows.flatMap(({ row }) => row.cells.filter(Boolean));
+  byId("bars").querySelector(".daggers").textContent = daggers(cells);
   const panels = set.columns.map((column, c) => panel(column, c, rows)).filter(Boolean);
   byId("bars")
     .querySelector(".panels")
@@ -24,15 +26,27 @@ function panel(column, c, rows) {
   const marks = ticks(100 * low, 100 * high || 1, 5);
   const x = (value) => (100 * (100 * value - marks[0])) / (marks.at(-1) - marks[0]);
   const lines = drawn.map(({ row, index }) => bar(row, index, c, x, marks, zoomed));
+  lines[0].querySelector("button").tabIndex = 0;
   const more = found.length - drawn.length;
   return el(
     "figure",
     { class: "panel" },
     el("figcaption", {}, column.name, el("small", {}, `${column.metric}, %`)),
-    el("ol", {}, lines),
+    el("ol", { onkeydown: alongBars }, lines),
     el("div", { class: "axis", "aria-hidden": "true" }, el("span"), axis(marks, x)),
     more ? el("small", {}, `${more} more rows: filter to see them`) : null,
   );
+}
+
+// Tab stops once a panel; arrows, Home and End go along its bars.
+function alongBars(event) {
+  const buttons = [...event.currentTarget.querySelectorAll("button")];
+  const at = buttons.indexOf(event.target);
+  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: buttons.length - 1 }[event.key];
+  if (!buttons[to]) return;
+  event.preventDefault();
+  buttons.forEach((button, i) => (button.tabIndex = i === to ? 0 : -1));
+  buttons[to].focus();
 }
 
 function bar(row, index, c, x, marks, zoomed) {
@@ -58,9 +72,14 @@ function bar(row, index, c, x, marks, zoomed) {
       "data-column": c,
       title: `${named(row)}: ${percent(cell.value)} ${interval(cell) && `[${interval(cell)}]`}`,
     },
-    el("span", { class: "who" }, el("span", {}, row.title), row.fuser ? el("b", {}, ` · ${row.fuser}`) : null),
+    el(
+      "button",
+      { type: "button", class: "who", tabindex: -1, "aria-haspopup": "dialog", "aria-label": `${named(row)}, ${percent(cell.value)}` },
+      el("span", {}, row.title),
+      row.fuser ? el("b", {}, ` · ${row.fuser}`) : null,
+    ),
     svg("svg", { "aria-hidden": "true" }, grid, zoomed ? [spread, value] : [value, spread]),
-    el("span", { class: "figure" }, percent(cell.value)),
+    el("span", { class: "figure" }, percent(cell.value), dagger(cell)),
   );
 }
 

@@ -90,4 +90,5 @@ function refresh() {
   drawCost();
   drawClasses();
   drawFractions();
+  markEdges();
 }

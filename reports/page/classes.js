@@ -45,10 +45,11 @@ function drawClasses() {
   const place = section.querySelector(".scroll");
   if (!found.length) return place.replaceChildren(said("No row to show."));
   const scores = found.map(({ row }) => classCounts(row.cells[c].confusion).map((counts) => classScore(counts, kind)));
-  const best = bestOfBlocks(found, scores);
+  const competes = (row) => isModel(row) && row.cells[c].ranked;
+  const best = bestOfBlocks(found, scores, competes);
   const seeds = found.some(({ row }) => row.cells[c].seeds > 1) ? ", added over seeds" : "";
   section.querySelector(".said").textContent =
-    `Percent, of the test split's confusion${seeds}; the best of models that compete bold; – where a class has no score.`;
+    `Percent, of the test split's confusion${seeds}; the best of models that compete bold; – where a class has no score.${daggers(found.map(({ row }) => row.cells[c]))}`;
   const head = el(
     "tr",
     {},
@@ -56,20 +57,20 @@ function drawClasses() {
     scores[0].map((_, k) => el("th", { scope: "col" }, className(column, k))),
   );
   const lines = found.map(({ row, index }, i) => {
-    const top = isModel(row) ? best.get(row.block) : null;
+    const top = competes(row) ? best.get(row.block) : null;
     const cells = scores[i].map((score, k) => {
       const share = Number.isFinite(score) ? score.toFixed(3) : "0";
       return el("td", { "--share": share, class: score === top?.[k] ? "top" : null }, percentOrDash(score));
     });
-    return el("tr", { "data-row": index }, el("th", { scope: "row", class: "name" }, named(row)), cells);
+    return el("tr", { "data-row": index }, el("th", { scope: "row", class: "name" }, named(row), randomTag(row), dagger(row.cells[c])), cells);
   });
   return place.replaceChildren(el("table", { class: "heat" }, el("thead", {}, head), el("tbody", {}, lines)));
 }
 
 // The best score of each class, by block of models that compete; none where a model stands alone.
-function bestOfBlocks(found, scores) {
+function bestOfBlocks(found, scores, competes) {
   const blocks = new Map();
-  found.forEach(({ row }, i) => isModel(row) && blocks.set(row.block, [...(blocks.get(row.block) ?? []), scores[i]]));
+  found.forEach(({ row }, i) => competes(row) && blocks.set(row.block, [...(blocks.get(row.block) ?? []), scores[i]]));
   const several = [...blocks].filter(([, lines]) => lines.length > 1);
   return new Map(
     several.map(([block, lines]) => [

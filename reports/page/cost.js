@@ -9,8 +9,9 @@ const COSTS = [
 const ofRow = (efficiency, name) => (name === "flops_per_image" ? 1e9 * efficiency.gflops : efficiency[name]);
 
 function chooseCosts() {
-  const { columns } = current();
-  const all = columns.length > 1 ? [["all", `mean over the ${columns.length} datasets`]] : [];
+  const { columns, mean } = current();
+  const several = mean.columns.length > 1;
+  const all = several ? [["mean", `mean ${mean.metric} over ${mean.columns.length} datasets`]] : [];
   fill(byId("cost-score"), [...all, ...columns.map((column, c) => [String(c), `${column.name} (${column.metric})`])]);
   const known = COSTS.filter(({ name }) =>
     current().rows.some((row) => row.cells.some((cell) => cell?.cost[name] > 0)),
@@ -23,16 +24,16 @@ function chooseCosts() {
   );
 }
 
-const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+const average = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 // A row as a point; null where a score or cost of it is missing, so that no mean runs over fewer datasets.
 function point({ row, index }, choice, kind) {
-  const cells = choice === "all" ? row.cells : [row.cells[Number(choice)]];
-  const cost = choice === "all" ? row.efficiency && ofRow(row.efficiency, kind.name) : cells[0]?.cost[kind.name];
+  const cells = (choice === "mean" ? current().mean.columns : [Number(choice)]).map((c) => row.cells[c]);
+  const cost = choice === "mean" ? row.efficiency && ofRow(row.efficiency, kind.name) : cells[0]?.cost[kind.name];
   if (!cells.every(Boolean) || !Number.isFinite(cost) || (kind.better === "more" && !cost)) return null;
   const [one] = cells.length === 1 ? cells : [];
   const ranked = isModel(row) && cells.every((cell) => cell.ranked);
-  return { row, index, cost, score: mean(cells.map((cell) => cell.value)), low: one?.low, high: one?.high, ranked };
+  return { row, index, cost, score: average(cells.map((cell) => cell.value)), low: one?.low, high: one?.high, ranked };
 }
 
 // The points that no other equals or beats in both cost and score, cheapest first.
@@ -50,13 +51,14 @@ function drawCost() {
   const section = byId("cost");
   const rows = shownRows();
   const points = kind ? rows.map((one) => point(one, choice, kind)).filter(Boolean) : [];
-  const devices = new Set(points.map((p) => p.row.efficiency?.device));
+  const devices = new Set(points.filter((p) => p.ranked).flatMap((p) => p.row.efficiency?.device.split(", ") ?? []));
   const apart = kind?.better === "more" && devices.size > 1;
   const best = kind && !apart ? front(points, kind.better) : [];
   const left = rows.length - points.length;
   section.querySelector(".said").textContent = [
+    choice === "mean" ? `Score: ${current().mean.words}; costs are means over a row's datasets.` : "",
     kind?.better === "more" ? "Up and to the right is better." : "Up and to the left is better.",
-    best.length ? "The line joins the ranked models that no other beats in both." : "",
+    best.length ? "The line joins the ranked models that no other ranked model beats in both." : "",
     apart ? `Measured on ${devices.size} kinds of device, whose speeds don't compare: no front is drawn.` : "",
     best.length || apart ? "" : "No ranked model here, so no front is drawn.",
     left ? `${left} row${left === 1 ? " has" : "s have"} no such point (a score or cost is missing).` : "",
@@ -67,8 +69,8 @@ function drawCost() {
   const plot = section.querySelector(".plot");
   if (!points.length) return plot.replaceChildren(said("Nothing to draw with this choice."));
   const label =
-    choice === "all"
-      ? "Mean score, %"
+    choice === "mean"
+      ? `Mean ${current().mean.metric} over ${current().mean.columns.length} datasets, %`
       : `${current().columns[Number(choice)].name}, ${current().columns[Number(choice)].metric}, %`;
   return plot.replaceChildren(scatter(points, best, kind, label, plot.clientWidth || 800), legend(points));
 }

@@ -10,11 +10,12 @@ from typing import Any
 
 from benchmark.records import Record
 from reports import paper
+from reports.averaging import mean_of
 from reports.derived import Curve, curves
 from reports.merging import Merged
 from reports.page import behind, facts
 from reports.page.behind import Behind
-from reports.table import Aggregate, Cell, Row, Table
+from reports.table import NOT_RANKED, Aggregate, Cell, Row, Table
 
 DIGITS = 5
 """Of fractions: a thousandth of a per cent."""
@@ -68,18 +69,25 @@ def page_data(merged: Merged, tables: Sequence[Table]) -> dict[str, Any]:
     source, fractions = _Source(merged), curves(tables)
     sets = [_set(table, source) | {"curves": _curves(table, fractions)} for table in tables]
     pools = {name: pool.values for name, pool in source.pools.items()}
-    return {"sets": sets, "card_columns": facts.CARD_COLUMNS, "families": FAMILIES, **pools}
+    return {"sets": sets, "card_columns": facts.CARD_COLUMNS, "not_ranked": NOT_RANKED, "families": FAMILIES, **pools}
 
 
 def _set(table: Table, source: _Source) -> dict[str, Any]:
     classes: dict[str, int] = {}
     blocks = {id(row): name for name, rows in table.sections.items() for row in rows}
     rows = [_row(row, table, source, classes) | {"block": blocks[id(row)]} for row in table.rows]
+    mean = mean_of(table)
     return {
         "task": table.settings["task"],
         "columns": [
-            {"name": name, "metric": table.metrics[name], "classes": classes.get(name)} for name in table.columns
+            {"name": name, "metric": paper.metric(table.metrics[name]), "classes": classes.get(name)}
+            for name in table.columns
         ],
+        "mean": {
+            "columns": [table.columns.index(name) for name in mean.columns],
+            "metric": mean.metric,
+            "words": mean.words,
+        },
         "aggregates": list(table.aggregates),
         "notes": table.notes,
         "rows": rows,
@@ -121,6 +129,7 @@ def _row(row: Row, table: Table, source: _Source, classes: dict[str, int]) -> di
         "encoder": row.encoder,
         "fuser": "" if row.fusion == "none" else paper.FUSERS.get(row.fusion, row.fusion),
         "section": row.section,
+        "random": row.random,
         "licence": row.licence,
         "overlap": [number for number, name in enumerate(table.columns) if name in row.overlap],
         "missing": [
@@ -179,7 +188,7 @@ def _means(metrics: Sequence[Mapping[str, float]]) -> list[tuple[str, float]]:
     """Mean over seeds of what is not by class: that is computed from the confusion."""
     names = [name for name in sorted(metrics[0]) if not name.removeprefix("iou_").isdigit()]
     common = [name for name in names if all(name in one for one in metrics)]
-    return [(name, _rounded(sum(one[name] for one in metrics) / len(metrics))) for name in common]
+    return [(paper.metric(name), _rounded(sum(one[name] for one in metrics) / len(metrics))) for name in common]
 
 
 def _all_rounded(*values: float) -> list[float]:

@@ -9,6 +9,7 @@ function openRow(row, column) {
   [shown.row, shown.column] = [row, first];
   drawDetail();
   if (!byId("detail").open) byId("detail").showModal();
+  markEdges();
   byId("detail").scrollTop = 0;
   remember();
 }

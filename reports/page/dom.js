@@ -25,6 +25,10 @@ const interval = (cell) => (cell.high > cell.low ? `${percent(cell.low)}–${per
 const percentOrDash = (value) => (Number.isFinite(value) ? percent(value) : "–");
 const grouped = (count) => count.toLocaleString("en");
 const isModel = (row) => row.section === "models";
+const randomTag = (row) => (row.random ? [" ", el("span", { class: "tag faint" }, "random weights")] : null);
+const dagger = (cell) => (cell.ranked ? null : el("sup", {}, "†"));
+// What a dagger means, where one of the cells has it.
+const daggers = (cells) => (cells.every((cell) => cell.ranked) ? "" : ` † ${DATA.not_ranked}.`);
 const named = (row) => (row.fuser ? `${row.title} · ${row.fuser}` : row.title);
 
 // 1234567 -> "1.23 M": three figures, as people read parameters, operations and bytes.
@@ -68,6 +72,12 @@ const bullets = (texts) =>
     { class: "flags" },
     texts.map((text) => el("li", {}, text)),
   );
+
+// A wide table fades at the edge behind which there is more of it.
+function markEdges() {
+  for (const one of document.querySelectorAll(".scroll"))
+    one.classList.toggle("more", one.scrollLeft + one.clientWidth < one.scrollWidth - 2);
+}
 
 // A table of lines, each headed by its first; columns are [title, class].
 function plainTable(columns, lines) {

@@ -2,7 +2,25 @@
 
 const MOST_LINES = 8;
 const CHART = { width: 420, height: 230, left: 34, right: 14, top: 10, bottom: 40 };
+const DASHES = 4;
 const ORIGINS = { ours: "stratified draws of our own", "GEO-Bench": "GEO-Bench's one draw" };
+
+// The number of an encoder among those of all sets, floors last, and of a fuser: its line looks the same in every set.
+const ENCODERS = [
+  ...new Set(
+    DATA.sets
+      .flatMap(({ rows }) => rows)
+      .sort((a, b) => (a.section === "floors") - (b.section === "floors") || a.encoder.localeCompare(b.encoder, "en"))
+      .map(({ encoder }) => encoder),
+  ),
+];
+const FUSERS = [...new Set(DATA.sets.flatMap(({ rows }) => rows).map(({ fuser }) => fuser))].sort();
+
+function lineLook(row) {
+  const number = ENCODERS.indexOf(row.encoder);
+  const dash = number + Math.floor(number / MOST_LINES) + FUSERS.indexOf(row.fuser);
+  return `line k${number % MOST_LINES} d${dash % DASHES}`;
+}
 
 // Curves of the rows that the filter leaves: of the first of them, in the table's order.
 function shownCurves() {
@@ -19,7 +37,8 @@ function drawFractions() {
   if (section.hidden) return;
   const { found, drawn, more } = shownCurves();
   section.querySelector(".said").textContent = [
-    "Mean over draws and seeds, with their deviation; the last point has all of the training split.",
+    "Mean over draws and seeds; bars are their deviation, none where there is but one; the last point has all of the",
+    "training split.",
     "Whatever the fraction, nothing here is ranked.",
     more ? `${more} more row${more === 1 ? "" : "s"}: filter to see ${more === 1 ? "it" : "them"}.` : "",
   ].join(" ");
@@ -30,7 +49,7 @@ function drawFractions() {
   }
   const charts = [...panels.values()].map((own) => fractionPanel(own, drawn, columns[own[0].column]));
   section.querySelector(".panels").replaceChildren(...(charts.length ? charts : [said("No row to show.")]));
-  section.querySelector(".key").replaceChildren(...drawn.map((row, k) => lineKey(named(rows[row]), row, k)));
+  section.querySelector(".key").replaceChildren(...drawn.map((row) => lineKey(rows[row], row)));
   byId("fraction-numbers").replaceChildren(fractionTable(found));
 }
 
@@ -73,7 +92,7 @@ function fractionLine({ row, column, points }, k, x, y) {
   const name = named(current().rows[row]);
   return svg(
     "g",
-    { class: `line k${k}`, "data-row": row, "data-column": column },
+    { class: lineLook(current().rows[row]), "data-row": row, "data-column": column },
     svg("path", { d: `M${place.join("L")}` }),
     points.map(([fraction, mean, std, draws]) => [
       std ? svg("line", { x1: at(fraction), x2: at(fraction), y1: y(mean - std), y2: y(mean + std) }) : null,
@@ -82,6 +101,7 @@ function fractionLine({ row, column, points }, k, x, y) {
         cy: y(mean),
         r: 3.5,
         tabindex: 0,
+        role: "button",
         "data-row": row,
         "data-column": column,
         "data-tip": `${name}\n${100 * fraction} %: ${percent(mean)}${draws > 1 ? ` ± ${percent(std)} over ${draws}` : ""}`,
@@ -91,9 +111,10 @@ function fractionLine({ row, column, points }, k, x, y) {
   );
 }
 
-function lineKey(name, row, k) {
-  const line = svg("g", { class: `line k${k}` }, svg("path", { d: "M-12 0H12" }), svg("circle", { r: 4 }));
-  return el("span", { "data-row": row }, svg("svg", { viewBox: "-12 -8 24 16", "aria-hidden": "true" }, line), name);
+function lineKey(row, number) {
+  const line = svg("g", { class: lineLook(row) }, svg("path", { d: "M-12 0H12" }), svg("circle", { r: 4 }));
+  const drawn = svg("svg", { viewBox: "-12 -8 24 16", "aria-hidden": "true" }, line);
+  return el("span", { "data-row": number }, drawn, named(row));
 }
 
 function fractionTable(curves) {

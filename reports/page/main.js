@@ -86,7 +86,7 @@ function listen() {
     head.addEventListener("click", () => sortBy(head.dataset.by, head.dataset.better));
   document.querySelector("main").addEventListener("click", opened);
   document.querySelector("main").addEventListener("keydown", (event) => {
-    if (event.target.matches(".point") && (event.key === "Enter" || event.key === " ")) {
+    if (event.target.matches(".point, .line circle") && (event.key === "Enter" || event.key === " ")) {
       event.preventDefault();
       opened(event);
     }
@@ -97,8 +97,10 @@ function listen() {
   });
   byId("detail").addEventListener("close", remember);
   addEventListener("hashchange", recall);
+  for (const name of ["scroll", "toggle"]) document.addEventListener(name, markEdges, { capture: true, passive: true });
   let width = innerWidth;
   addEventListener("resize", () => {
+    markEdges();
     if (innerWidth !== width) {
       width = innerWidth;
       drawCost();

@@ -30,10 +30,13 @@ def _label(settings: dict[str, str], varying: Sequence[str]) -> str:
     return " · ".join(parts)
 
 
-def lead(records: Sequence[Record]) -> str:
-    """What is shown, in one sentence with its counts."""
-    encoders, datasets = ({getattr(record.run, name) for record in records} for name in ("encoder", "dataset"))
-    shown = f"{_count(len(encoders), 'encoder')} on {_count(len(datasets), 'dataset')}"
+def lead(records: Sequence[Record], tables: Sequence[Table]) -> str:
+    """What is shown, in one sentence with its counts: encoders as the tables' rows name them, floors apart."""
+    rows = [row for table in tables for row in table.rows]
+    floors = {row.encoder for row in rows if row.section == "floors"}
+    encoders, datasets = {row.encoder for row in rows} - floors, {record.run.dataset for record in records}
+    counted = [_count(len(one), name) for one, name in ((encoders, "encoder"), (floors, "floor")) if one]
+    shown = f"{' and '.join(counted)} on {_count(len(datasets), 'dataset')}"
     return (
         f"{shown}, from {_count(len(records), 'record')}. Every encoder is frozen and meets each image once; rows "
         "rank only within one protocol, band track, partition and probe, and every score stands beside its interval."
