@@ -359,11 +359,23 @@ def test_a_figure_with_room_for_few_shows_the_best_ranked_models_of_all_fusers_a
     assert [row.title for row in choice.best(unranked, unranked.columns, 1)] == ["Z"]
 
 
+def test_settings_of_the_user_or_of_a_library_change_no_figure(tmp_path: Path) -> None:
+    def drawn(name: str) -> bytes:
+        with style.drawing():
+            made = style.figure(1, 1)
+            made.add_axes((0.2, 0.2, 0.6, 0.6)).plot([0, 1], label="a")
+        return style.save(made, tmp_path, name)[0].read_bytes()
+
+    expected = drawn("one")
+    with mpl.rc_context({"axes.facecolor": "black", "xtick.bottom": False, "figure.facecolor": "grey"}):
+        assert drawn("other") == expected
+
+
 def test_titles_of_several_lines_lie_inside_the_figure(tmp_path: Path) -> None:
     title = "an encoder with a name of its own and of several lines, too"
     record = masks_record(tmp_path, "croma", 0.5, title=title)
     (table,) = tables([record])
-    with figure_font() as family, mpl.rc_context(style.RC | {"font.family": family}):
+    with style.drawing():
         made = classes.confusions(table, "m-NeonTree", Details({record.run.key: tmp_path}), CLASSES)
         ax = made.axes[0]
         assert "\n" in ax.get_title()

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from reports import experiments
 from reports.figures import style
 from reports.figures.catalogue import look
-from reports.figures.fonts import figure_font
 from reports.figures.painters import FOLDER, Drawn, Painters
 from reports.table import Table
 
@@ -36,8 +35,6 @@ def draw_looks(path: Path, output: Path) -> Path:
     Raises:
         UserError: the file is damaged.
     """
-    import matplotlib as mpl
-
-    with figure_font() as family, mpl.rc_context(style.RC | {"font.family": family}):
+    with style.drawing():
         drawn = look(path)
         return style.save(drawn.made, output / FOLDER, drawn.name)[0]

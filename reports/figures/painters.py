@@ -24,7 +24,6 @@ from reports.collector import collector_of_new, without_collector
 from reports.experiments import Shown
 from reports.figures import style
 from reports.figures.catalogue import Task, tasks
-from reports.figures.fonts import figure_font
 from reports.table import Row, Table
 
 FOLDER = "figures"
@@ -179,10 +178,8 @@ def _tasks(job: _Job) -> list[Task]:
 
 def _draw(every: Sequence[Task], output: Path, take: Callable[[], int]) -> dict[int, list[Drawn]]:
     """The figures of the tasks that `take` names, until it names none that there is."""
-    import matplotlib as mpl
-
     done: dict[int, list[Drawn]] = {}
-    with collector_of_new(), figure_font() as family, mpl.rc_context(style.RC | {"font.family": family}):
+    with collector_of_new(), style.drawing():
         while (number := take()) < len(every):
             done[number] = list(_saved(number, every[number], output / FOLDER))
     return done

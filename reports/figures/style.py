@@ -5,9 +5,10 @@ A row has one colour and one marker in all figures; what a colour says is said b
 that a greyscale print loses nothing.
 """
 
+import contextlib
 import io
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from typing import Any, Literal
 from benchmark.atomic import write_atomically
 from encoders.errors import printable
 from reports import paper
+from reports.figures.fonts import figure_font
 from reports.table import Row, Table
 
 COLUMN, PAGE = 3.25, 7.0
@@ -92,6 +94,17 @@ class Look:
 
 
 Looks = dict[str, Look]
+
+
+@contextlib.contextmanager
+def drawing() -> Iterator[None]:
+    """Within it figures look alike, whatever a matplotlibrc says or another library has set."""
+    import matplotlib as mpl
+
+    with figure_font() as family, mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(RC | {"font.family": family})
+        yield
 
 
 def label(row: Row) -> str:
