@@ -23,11 +23,10 @@ from benchmark.records import Record
 from benchmark.scoring import npz
 from encoders.errors import UserError
 from reports import derived, figures
-from reports.figures import charts, choice, classes, cost, examples, fusers, looks, mosaic, painters, style
+from reports.figures import charts, choice, classes, cost, examples, painters, style
 from reports.figures.catalogue import _plain, unique
 from reports.figures.details import Details
 from reports.figures.fonts import FAMILY, figure_font
-from reports.figures.mosaic import Picture
 from reports.figures.painters import Painters
 from reports.merging import merge
 from reports.table import Table
@@ -148,96 +147,6 @@ def test_colours_of_rows_and_of_masks_are_never_that_of_an_error() -> None:
     assert style.WRONG not in examples.CLASS_COLOURS
 
 
-@pytest.mark.parametrize("more_is_better", [False, True])
-def test_the_front_is_what_nobody_beats(more_is_better: bool) -> None:
-    rng = np.random.default_rng(1)
-    points = [(float(x), float(y)) for x, y in rng.integers(1, 12, (40, 2))]
-    sign = -1 if more_is_better else 1
-
-    def beaten(one: tuple[float, float]) -> bool:
-        return any(sign * x <= sign * one[0] and y >= one[1] and (x, y) != one for x, y in points)
-
-    assert cost.front(points, more_is_better) == sorted({point for point in points if not beaten(point)})
-    assert cost.front([], more_is_better) == []
-
-
-def costly(encoder: str, value: float, seconds: float = 2.0, device: str = "cpu", **changes: Any) -> Record:
-    record = make_record(value, encoder=encoder, title=encoder, **changes)
-    spent = replace(record.cost, encode_seconds=seconds, frozen_parameters=int(1000 * seconds))
-    return replace(record, cost=spent, provenance=replace(record.provenance, device=device))
-
-
-def fronts(records: list[Record]) -> tuple[cost.Compared, list[set[str]]]:
-    """What is drawn, and the rows on the front of each cost."""
-    (table,) = tables(records)
-    shown = cost.compared(table)
-    assert shown is not None
-    every = zip(shown.points, shown.fronts, strict=True)
-    return shown, [{name for name, point in points.items() if point in front} for points, front in every]
-
-
-def test_only_ranked_models_make_a_front_and_speeds_of_one_device() -> None:
-    records = [
-        costly("slow", 0.9, 4.0),
-        costly("fast", 0.7, 1.0),
-        costly("beaten", 0.6, 2.0),
-        costly("unranked", 0.99, 0.5, ranked=False),
-        costly("control", 0.98, 0.5, role="control"),
-        costly("floor", 0.97, 0.1, role="floor", device="another"),
-    ]
-    shown, found = fronts(records)
-    assert found == [{"slow", "fast"}, {"slow", "fast"}, {"slow"}, {"slow"}]
-    assert [row.title for row in shown.floors] == ["floor"]
-    assert "steps: the front of ranked models" in shown.caption
-    shown, found = fronts([*records, costly("elsewhere", 0.8, 1.5, device="gpu")])
-    assert found[:2] == [set(), {"slow", "elsewhere", "fast"}]
-    assert "images/s without a front, as 2 kinds of device don't compare" in shown.caption
-    shown, found = fronts(records[3:])
-    assert found == [set()] * 4
-    assert "no ranked model here, so no front" in shown.caption
-
-
-def test_a_front_is_drawn_in_steps_along_what_can_be_had() -> None:
-    shown, _ = fronts([costly("slow", 0.9, 4.0), costly("fast", 0.7, 1.0)])
-    made = cost.draw(shown, style.looks(tables([costly("slow", 0.9, 4.0), costly("fast", 0.7, 1.0)])))
-    steps = [next(line for line in ax.lines if len(line.get_xdata()) > 1).get_drawstyle() for ax in made.axes[:2]]
-    assert steps == ["steps-pre", "steps-post"]
-
-
-def test_a_figure_of_many_rows_says_which_and_holds_the_front() -> None:
-    records = [costly(f"e{number:02}", 0.9 - number / 100, 4.0) for number in range(30)]
-    records += [costly(f"equal{number:02}", 0.9, 4.0) for number in range(30)]
-    records += [costly("small", 0.3, 1.0), costly("floor", 0.2, role="floor")]
-    (table,) = tables(records)
-    shown = cost.compared(table)
-    assert shown is not None
-    titles = [row.title for row in shown.rows]
-    assert len(titles) == choice.BARS
-    assert {"e00", "small"} <= set(titles)
-    assert "37 more rows are not drawn" in shown.caption
-    assert len(choice.first(table)) == choice.BARS
-    assert choice.first_in_words(table) == " of the first 23 of 62 rows and the floors"
-    (few,) = tables(records[:3])
-    assert choice.first_in_words(few) == ""
-
-
-@pytest.mark.parametrize(("low", "high"), [(60.1e6, 62e6), (7.1, 7.9), (1, 1e9), (2.1, 2.9), (310, 390)])
-def test_an_axis_of_costs_has_two_ticks_or_more(low: float, high: float) -> None:
-    found = cost._ticks(low, high)
-    assert 2 <= len(found) <= 5
-    assert low <= found[0] < found[-1] <= high
-
-
-def test_a_cost_of_nothing_stands_at_the_left_end() -> None:
-    spent = replace(make_record().cost, trained_parameters=0)
-    shown, found = fronts([costly("trained", 0.9), replace(costly("free", 0.7), cost=spent)])
-    assert found[2] == {"trained", "free"}
-    made = cost.draw(shown, {row.title: style.Look("#000000", "o") for row in shown.rows})
-    ax = made.axes[2]
-    assert ax.get_xticklabels()[0].get_text() == "0"
-    assert min(line.get_xdata()[0] for line in ax.lines) == ax.get_xticks()[0]
-
-
 def test_partitions_are_read_as_fractions() -> None:
     assert charts.fraction_of("0.10x_train") == ("GEO-Bench", 0.1)
     assert charts.fraction_of("stratified_0.05_draw3") == ("stratified", 0.05)
@@ -275,16 +184,6 @@ def test_bars_of_label_fractions_are_the_deviation_that_the_page_gives() -> None
     one = replace(drawn, with_intervals=True)
     assert bars_of(charts.fractions(one, style.looks(found)))[1] == pytest.approx((95, 2))
     assert "the interval where there is but one" in one.bars
-
-
-def test_error_maps_mark_wrong_pixels_and_no_unlabelled_ones() -> None:
-    image = np.full((2, 3, 3), 100, np.uint8)
-    truth, answer = np.array([[0, 1, 2], [0, 1, 2]], np.uint8), np.array([[1, 1, 1], [0, 0, 2]], np.uint8)
-    red = np.array([213, 94, 0])
-    marked = (examples._errors(image, truth, answer, None) == red).all(axis=2)
-    assert marked.tolist() == (truth != answer).tolist()
-    marked = (examples._errors(image, truth, answer, 0) == red).all(axis=2)
-    assert marked.tolist() == [[False, False, True], [False, True, False]]
 
 
 def test_a_text_in_another_alphabet_is_drawn_from_the_whole_font(recwarn: pytest.WarningsRecorder) -> None:
@@ -381,50 +280,6 @@ def test_titles_of_several_lines_lie_inside_the_figure(tmp_path: Path) -> None:
         assert "\n" in ax.get_title()
         box = ax.title.get_window_extent(made.canvas.get_renderer())
     assert box.y1 <= made.bbox.y1
-
-
-def test_captions_say_what_letters_stand_for_and_which_scales_are_left_out() -> None:
-    one = {
-        "modules": np.array(["down.attn1", "down.conv2", "mid.conv2", "up.other"]),
-        "views": np.array(["t=21", "t=61"]),
-        "strides": np.array([8, 16, 32, 64]),
-        **{f"gates{number}": np.zeros((1, 2, 1, 2, 2), np.float16) for number in range(4)},
-    }
-    told = fusers.legend(one)
-    assert told == (
-        "Across: modules by scale (A self-attention, C convolution, oth other), numbered within it; down: timesteps t."
-    )
-    assert fusers.left_out(one) == ", without scale 1/64"
-    assert fusers.left_out({**one, "strides": one["strides"][:3]}) == ""
-
-
-def test_a_photograph_as_white_as_paper_has_an_edge() -> None:
-    white = np.full((8, 8, 3), 255, np.uint8)
-    framed, bare = mosaic._fitted(Picture(white, smooth=True), 20), mosaic._fitted(Picture(white), 20)
-    grey = mosaic.bytes_of(style.EDGE)
-    assert all((side == grey).all() for side in (framed[0], framed[-1], framed[:, 0], framed[:, -1]))
-    assert (framed[1:-1, 1:-1] == 255).all()
-    assert (bare == 255).all()
-    shown = {"images": white[None], "truth": np.array([0]), "samples": np.array(["a"]), "classes": np.array(["x"])}
-    (ax,) = examples.labels(shown, []).axes
-    assert [patch.get_edgecolor() for patch in ax.patches] == [mpl.colors.to_rgba(style.EDGE)]
-
-
-def test_attention_maps_have_a_scale() -> None:
-    arrays = {"images": np.zeros((1, 8, 8, 3), np.uint8), "points": np.array([[0.5, 0.5]]), "views": np.array(["v"]),
-              "strides": np.array([8]), "attention0": np.ones((1, 1, 1, 2, 2), np.float16)}  # fmt: skip
-    made = looks.attention(arrays)
-    assert [text.get_text() for text in made.legends[0].get_texts()] == ["0", "the most in its map"]
-
-
-def test_weights_are_averaged_over_seeds_and_experts_are_not() -> None:
-    seeds = [
-        {"weights": np.array([[0.2]]), "picked": np.array([1])},
-        {"weights": np.array([[0.4]]), "picked": np.array([9])},
-    ]
-    found = fusers.averaged(seeds)
-    assert found["weights"].tolist() == [[pytest.approx(0.3)]]
-    assert found["picked"].tolist() == [1]
 
 
 def test_seeds_of_a_cell_are_added_up_and_damage_is_a_sentence(tmp_path: Path) -> None:
