@@ -3,7 +3,7 @@
 import os
 import shutil
 import tarfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ if "SATDIFUSER_BENCH_LONG" in os.environ:  # some take half an hour, all of them
     os.environ.setdefault("PYTEST_TIMEOUT", "7200")
 
 from benchmark.data import geobench
+from benchmark.records import Record
 from tests import writing
 
 SKIPS_FAIL = "SATDIFUSER_BENCH_SKIPS_FAIL" in os.environ
@@ -119,3 +120,19 @@ def cluster() -> Iterator[str]:
     started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
     yield started.address
     started.shutdown()
+
+
+@pytest.fixture
+def visit(chromium: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Opens the page of some records, `pages.RECORDS` unless others are given; complaints and requests fail the test."""
+    from tests import pages
+
+    opened = []
+
+    def go(records: Sequence[Record] = pages.RECORDS, **options: Any) -> pages.Visit:
+        opened.append(pages.Visit(chromium, pages.page_of(tmp_path, records), **options))
+        return opened[-1]
+
+    yield go
+    for one in opened:
+        one.close()
