@@ -328,18 +328,29 @@ class Record:
         return _protocol_title(self.provenance.config)
 
     @property
+    def seeds_asked(self) -> int:
+        """How many seeds its protocol asks of its run: one where a probe is fitted; 0 where its configuration doesn't
+        say."""
+        seeds = _protocol(self.provenance.config).get("seeds") if self.is_trained else 1
+        return seeds if isinstance(seeds, int) else 0
+
+    @property
     def is_trained(self) -> bool:
         """Whether a decoder was trained by gradient, rather than a probe fitted."""
         return trains(self.task, self.run.fuser.get("kind"), self.run.probe)
 
 
 def shown_config(config: Mapping[str, object]) -> dict[str, object]:
-    """What tables show of a configuration."""
-    title = _protocol_title(config)
-    return {"protocol": {"title": title}} if title else {}
+    """What tables show of a configuration: title and number of seeds of its protocol."""
+    shown = {name: value for name, value in _protocol(config).items() if name in ("title", "seeds")}
+    return {"protocol": shown} if shown else {}
+
+
+def _protocol(config: Mapping[str, object]) -> Mapping[str, object]:
+    protocol = config.get("protocol")
+    return protocol if isinstance(protocol, dict) else {}
 
 
 def _protocol_title(config: Mapping[str, object]) -> str:
-    protocol = config.get("protocol")
-    title = protocol.get("title") if isinstance(protocol, dict) else None
+    title = _protocol(config).get("title")
     return title if isinstance(title, str) else ""

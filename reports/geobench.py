@@ -45,7 +45,7 @@ def rows(records: Iterable[Record], tables: Sequence[Table]) -> list[dict[str, A
     by_key = {record.key: record for record in records}
     twelve = {name: datasets.dataset(name) for name in datasets.select("all")}
     ours = [
-        _row(by_key[key], twelve[by_key[key].run.dataset], f"{_title(row)} ({settings})")
+        _row(by_key[key], twelve[by_key[key].run.dataset], f"{_title(row)} ({settings})", cell.ranked)
         for table, settings in zip(tables, _settings(tables), strict=True)
         for row in table.rows
         for cell in row.cells.values()
@@ -98,7 +98,7 @@ def _told(name: str, settings: Mapping[str, str]) -> str:
     return settings[name]
 
 
-def _row(record: Record, dataset: Dataset, model: str) -> dict[str, Any]:
+def _row(record: Record, dataset: Dataset, model: str, is_ranked: bool) -> dict[str, Any]:
     run, score = record.run, record.score
     metric = next(name for name in METRICS if name in score.metrics)
     random = has_random_weights(record)
@@ -131,6 +131,6 @@ def _row(record: Record, dataset: Dataset, model: str) -> dict[str, Any]:
         "probe": run.probe,
         "bands": run.bands,
         "band names": run.band_names,
-        "ranked": record.ranked and not random,
+        "ranked": is_ranked,
         "key": record.key,
     }

@@ -48,10 +48,10 @@ def write(records: Iterable[Record], folder: Path, made: Sequence[Table] | None 
     printed = sheets(found, given)
     numbered = sorted(found, key=is_fraction)  # as they are printed, then those that are not
     contents = {
-        "leaderboard.csv": spreadsheets.text_of(spreadsheets.tidy(given)),
+        "leaderboard.csv": spreadsheets.text_of(spreadsheets.tidy(given, found)),
         "leaderboard_wide.csv": spreadsheets.text_of(spreadsheets.wide(numbered)),
         "leaderboard_tests.csv": spreadsheets.text_of(spreadsheets.tests(numbered, ablations(found))),
-        "leaderboard_published.csv": spreadsheets.text_of(spreadsheets.published(found)),
+        "leaderboard_published.csv": spreadsheets.text_of(spreadsheets.published(numbered)),
         "leaderboard.md": markdown.document(printed),
         "leaderboard.tex": latex.document(printed),
     }

@@ -13,18 +13,29 @@ from typing import Any
 from benchmark.records import Membership, Record
 from reports.beside import Number, published_numbers
 from reports.table import Row, Table
-from reports.tables import has_random_weights
+from reports.tables import OF_TABLES, has_random_weights
 
 Line = dict[str, Any]
 _FORMULA = frozenset("=+-@\t\r")
 """What a formula begins with."""
 
 
-def tidy(records: Iterable[Record]) -> list[Line]:
-    """One row a record, by dataset, probe and encoder; scores are fractions in [0, 1]."""
+def tidy(records: Iterable[Record], tables: Sequence[Table]) -> list[Line]:
+    """One row a record, by dataset, probe and encoder; scores are fractions in [0, 1].
+
+    Args:
+        tables: of the records: whether one is ranked and what is flagged is said as there.
+    """
     distinct = {record.key: record for record in records}.values()
     order = itemgetter("task", "dataset", "protocol", "bands", "probe", "encoder", "fusion", "seed", "key")
-    return sorted((_tidy_row(record) for record in distinct), key=order)
+    standing = {
+        key: (cell.ranked, [table.notes[note] for note in cell.notes if table.notes[note] in OF_TABLES])
+        for table in tables
+        for row in table.rows
+        for cell in row.cells.values()
+        for key in cell.keys
+    }
+    return sorted((_tidy_row(record, *standing[record.key]) for record in distinct), key=order)
 
 
 def wide(tables: Sequence[Table]) -> list[Line]:
@@ -145,7 +156,7 @@ def tests(tables: Sequence[Table], ablated: Sequence[Table]) -> list[Line]:
     ]
 
 
-def _tidy_row(record: Record) -> dict[str, Any]:
+def _tidy_row(record: Record, is_ranked: bool, notes: Sequence[str]) -> dict[str, Any]:
     run, score, cost = record.run, record.score, record.cost
     return {
         "title": record.title,
@@ -178,8 +189,8 @@ def _tidy_row(record: Record) -> dict[str, Any]:
         "n_groups": score.n_groups,
         "n_train": score.n_train,
         "n_test": score.n_test,
-        "ranked": record.ranked and not has_random_weights(record),
-        "flags": "; ".join(record.flags),
+        "ranked": is_ranked,
+        "flags": "; ".join([*record.flags, *notes]),
         "image_size": run.image_size,
         "precision": run.precision,
         "weights": _weights(record),

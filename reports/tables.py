@@ -7,7 +7,7 @@ fixed by dataset. Everything that prints a table (`leaderboard`, `latex`, `conso
 
 import hashlib
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -21,6 +21,8 @@ from reports.table import Cell, Missing, Row, Section, Table
 FLOOR = "imagestats"
 FEWER_SEEDS = "fewer seeds than the protocol asks: not compared with means over all of them"
 BELOW_FLOOR = "below image statistics, a floor without a network: look at the input card before believing the model"
+OF_TABLES = (FEWER_SEEDS, BELOW_FLOOR)
+"""Notes that no record knows of itself."""
 
 _ENCODER_FIELDS = ("encoder", "encoder_version", "encoder_options")
 _ROW_FIELDS = ("precision", "fusion", "fuser")
@@ -88,12 +90,9 @@ def settings_of(record: Record) -> dict[str, str]:
 def _table(records: list[Record], reasons: dict[tuple[str, ...], Missing]) -> Table:
     columns = column_names(records)
     groups = _row_groups(records, columns)
-    seeds = Counter((number, columns[record.key]) for number, group in enumerate(groups) for record in group)
-    # One protocol asks the same number of every cell of a table.
-    asked = max(seeds.values())
     notes = tuple(dict.fromkeys(flag for record in records for flag in record.flags))
-    notes += (FEWER_SEEDS,) if min(seeds.values()) < asked else ()
-    rows = [_row(title, group, columns, notes, asked) for title, group in zip(_titles(groups), groups, strict=True)]
+    notes += (FEWER_SEEDS,) if any(_is_short(group, columns) for group in groups) else ()
+    rows = [_row(title, group, columns, notes) for title, group in zip(_titles(groups), groups, strict=True)]
     names = paper.in_order(set(columns.values()))
     rows, notes = _flagged_below_floor(rows, notes)
     by_column = {columns[record.key]: record for record in records}
@@ -199,12 +198,10 @@ def _told(record: Record, field: str, same: list[Record]) -> str:
     return ", ".join(f"{key} {_short(value.get(key))}" for key in varying)
 
 
-def _row(title: str, group: list[Record], columns: dict[str, str], notes: tuple[str, ...], seeds: int) -> Row:
-    by_column: dict[str, list[Record]] = defaultdict(list)
-    for record in group:
-        by_column[columns[record.key]].append(record)
+def _row(title: str, group: list[Record], columns: dict[str, str], notes: tuple[str, ...]) -> Row:
+    by_column = _by_column(group, columns)
     random = any(has_random_weights(record) for record in group)
-    cells = {column: _cell(found, notes, seeds) for column, found in by_column.items()}
+    cells = {column: _cell(found, notes) for column, found in by_column.items()}
     first = group[0]
     return Row(
         title=title,
@@ -213,7 +210,7 @@ def _row(title: str, group: list[Record], columns: dict[str, str], notes: tuple[
         section=_section(first, random, cells),
         random=random,
         cells=cells,
-        efficiency=efficiency([found[0] for found in by_column.values()]),
+        efficiency=efficiency([min(found, key=lambda record: record.run.seed) for found in by_column.values()]),
         licence=", ".join(sorted({record.licence for record in group})),
         overlap=tuple(column for column, (one, *_) in by_column.items() if one.run.dataset in one.pretraining_overlap),
         variant=first.variant,
@@ -245,10 +242,10 @@ def _section(record: Record, random: bool, cells: dict[str, Cell]) -> Section:
     return "controls" if record.role == "control" else "models"
 
 
-def _cell(found: list[Record], notes: tuple[str, ...], seeds: int) -> Cell:
+def _cell(found: list[Record], notes: tuple[str, ...]) -> Cell:
     by_seed = sorted(found, key=lambda record: record.run.seed)
     scores = [record.score for record in by_seed]
-    is_short = len(found) < seeds
+    is_short = lacks_seeds(found)
     flags = {flag for record in found for flag in record.flags} | ({FEWER_SEEDS} if is_short else set())
     values = [score.metrics[score.headline] for score in scores]
     value, std = statistics.mean_and_std(values)
@@ -267,6 +264,25 @@ def _cell(found: list[Record], notes: tuple[str, ...], seeds: int) -> Cell:
         values=tuple(values),
         samples=samples,
     )
+
+
+def lacks_seeds(found: Iterable[Record]) -> bool:
+    """Whether one of the runs of a cell, draws of a partition among them, has fewer seeds than its protocol asks."""
+    runs: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in found:
+        runs[record.run.partition, record.run.protocol_hash].append(record)
+    return any(len(seeds) < seeds[0].seeds_asked for seeds in runs.values())
+
+
+def _is_short(group: list[Record], columns: dict[str, str]) -> bool:
+    return any(map(lacks_seeds, _by_column(group, columns).values()))
+
+
+def _by_column(group: list[Record], columns: dict[str, str]) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = defaultdict(list)
+    for record in group:
+        found[columns[record.key]].append(record)
+    return found
 
 
 def _hashable(value: object) -> object:

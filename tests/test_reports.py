@@ -177,7 +177,7 @@ def test_seeds_are_averaged_and_a_record_given_twice_counts_once():
     cell = table.rows[0].cells["m-eurosat"]
     assert (cell.value, cell.seeds) == (pytest.approx(0.85), 2)
     assert (cell.low, cell.high) == (pytest.approx(0.83), pytest.approx(0.87))
-    assert len(spreadsheets.tidy(records)) == 2
+    assert len(spreadsheets.tidy(records, tables(records))) == 2
 
 
 def test_rows_with_every_dataset_come_before_rows_with_gaps():
@@ -230,7 +230,8 @@ def test_tidy_and_wide_agree(tmp_path):
 
 
 def test_tidy_names_random_weights_and_shortens_hashes():
-    lines = spreadsheets.tidy([make_record(), make_record(encoder="x", weights={"random": "1"}, ranked=True)])
+    records = [make_record(), make_record(encoder="x", weights={"random": "1"}, ranked=True)]
+    lines = spreadsheets.tidy(records, tables(records))
     assert {(line["weights"], line["ranked"]) for line in lines} == {("abababab", True), ("random", False)}
 
 

@@ -10,13 +10,13 @@ import pytest
 from benchmark.data import datasets
 from benchmark.scoring import statistics
 from benchmark.scoring.ranking import holm
-from reports import latex, leaderboard, markdown, spreadsheets
+from reports import geobench, latex, leaderboard, markdown, spreadsheets
 from reports.derived import ablations, curves, differences, main
 from reports.merging import Absence
 from reports.other_sheets import of_costs, of_curves
 from reports.placed import place
-from reports.tables import tables
-from tests.record_factory import COST, make_record, measured
+from reports.tables import FEWER_SEEDS, lacks_seeds, tables
+from tests.record_factory import COST, PROVENANCE, make_record, measured
 
 RNG = np.random.default_rng(0)
 HARD = RNG.integers(3, 9, 60)
@@ -99,19 +99,45 @@ def test_a_cells_interval_hangs_on_no_other_row_and_holds_seeds():
     assert first.low < first.value < first.high
 
 
-def test_a_cell_with_fewer_seeds_competes_with_none_and_says_so():
-    seeds = [scored(nearly(), encoder=encoder, seed=seed) for encoder in ("a", "b", "c") for seed in range(3)]
-    lucky = scored(1, encoder="lucky")
-    (table,) = tables(
-        [*seeds, lucky, *(scored(0, encoder="lucky", dataset="m-so2sat", seed=seed) for seed in range(3))]
-    )
+def trained(encoder, seeds, asked=3, **changes):
+    """Records of a decoder whose protocol asks for some seeds."""
+    told = replace(PROVENANCE, config={"protocol": {"seeds": asked}})
+    more = {"fusion": "gw", "fuser": {"kind": "gw"}, "provenance": told, **changes}
+    return [scored(nearly(), encoder=encoder, seed=seed, **more) for seed in seeds]
+
+
+def test_a_cell_with_fewer_seeds_than_its_protocol_asks_competes_with_none_and_says_so_everywhere():
+    lucky = trained("lucky", range(1))
+    records = [
+        *trained("a", range(3)),
+        *trained("b", range(3)),
+        *lucky,
+        *trained("lucky", range(3), dataset="m-so2sat"),
+    ]
+    (table,) = tables(records)
     (row,) = [row for row in table.rows if row.encoder == "lucky"]
     cell = row.cells["m-eurosat"]
     assert (cell.mark, cell.ranked, cell.ranks) == ("", False, None)
-    assert any("fewer seeds" in table.notes[note] for note in cell.notes)
+    assert [table.notes[note] for note in cell.notes] == [FEWER_SEEDS]
     assert row.section == "models"
     assert row.cells["m-so2sat"].ranked
-    assert sorted(cell.mark for cell in cells_of(table).values()) == ["", "", "best", "second"]
+    assert sorted(cell.mark for cell in cells_of(table).values()) == ["", "best", "second"]
+    (line,) = [one for one in spreadsheets.tidy(records, [table]) if one["key"] == lucky[0].key]
+    assert (line["ranked"], line["flags"]) == (False, FEWER_SEEDS)
+    assert {one["key"]: one["ranked"] for one in geobench.rows(records, [table]) if one.get("key")}[
+        lucky[0].key
+    ] is False
+
+
+def test_seeds_are_counted_by_what_each_record_was_asked():
+    (table,) = tables([*trained("a", range(2)), *trained("b", (0, 1))])
+    assert not any(cell.ranked for cell in cells_of(table).values())
+    assert FEWER_SEEDS in table.notes
+    draws = [one for draw in range(3) for one in trained("a", range(1), 1, partition=f"stratified_0.10_draw{draw}")]
+    assert not lacks_seeds(draws)
+    assert not lacks_seeds([*trained("a", range(1), 1), *trained("a", range(5), 5, protocol_hash="other")])
+    assert lacks_seeds([*trained("a", range(2)), *draws])
+    assert not lacks_seeds([scored(0)])  # a fitted probe has one
 
 
 def test_fusers_never_share_a_ranking():
