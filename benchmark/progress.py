@@ -16,7 +16,7 @@ STEP_EVERY_SECONDS = 0.2
 """How often a listener is told at most: it may be another process."""
 
 Stage = Literal["ingest", "load", "encode", "train"]
-"""Of a group of cells; it loads frameworks and weights."""
+"""Of a group of cells: read its data, load frameworks and weights, encode, train."""
 
 
 @dataclass(frozen=True)

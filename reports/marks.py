@@ -92,7 +92,7 @@ def _tested(
     tests = [
         PairedTest(
             column, family, _label(rows[one.better]), _label(rows[one.worse]),
-            one.difference, one.low, one.high, one.p, one.adjusted, groups,
+            one.difference, one.low, one.high, one.p, one.adjusted, one.by_tail, groups,
         )
         for family, comparisons in families for one in comparisons
     ]  # fmt: skip
@@ -188,15 +188,16 @@ def ordered(rows: Sequence[Row], columns: Sequence[str], within: Within) -> list
     for block in competing(rows, within):
         values = np.array([[_printed(rows[one], column) for column in columns] for one in block])
         places |= dict(zip(block, ranking.mean_ranks(values), strict=True))
-    places |= {
-        position: row.aggregates[MEAN_RANK].value for position, row in enumerate(rows) if MEAN_RANK in row.aggregates
-    }
 
-    def order(position: int) -> tuple[int, tuple[int, str], int, float, str, str]:
+    def order(position: int) -> tuple[int, tuple[int, str], int, bool, float, str, str]:
         row = rows[position]
         block = (0, "") if row.section != "models" else _block_order(row, within)
         missing = len(columns) - len(row.cells)
-        return (SECTIONS.index(row.section), block, missing, places.get(position, 0.0), row.title.lower(), row.fusion)
+        # Where there are mean ranks, a row with one ranked score comes behind those that have one.
+        mean = row.aggregates.get(MEAN_RANK)
+        place = places.get(position, 0.0) if mean is None else mean.value
+        own = (SECTIONS.index(row.section), block, missing, mean is None, place)
+        return (*own, row.title.lower(), row.fusion)
 
     return [rows[position] for position in sorted(range(len(rows)), key=order)]
 

@@ -146,6 +146,7 @@ def tests(tables: Sequence[Table], ablated: Sequence[Table]) -> list[Line]:
             "difference": test.difference,
             "low": test.low,
             "high": test.high,
+            "test": "Student's t" if test.by_tail else "bootstrap",
             "p": test.p,
             "p_holm": test.adjusted,
             "n_groups": test.groups,

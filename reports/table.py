@@ -28,6 +28,10 @@ TIED = (
     "≈ not significantly worse than the best of its column: paired bootstrap over test groups, 5 % after Holm's "
     f"correction; never said of fewer than {FEWEST_GROUPS} groups"
 )
+TAILS = (
+    "where rivals are so many that samples could show nothing significant, a difference that no sample contradicts is "
+    "tested by Student's t with the samples' deviation"
+)
 Array = npt.NDArray[Any]
 
 
@@ -155,7 +159,7 @@ class Row:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A paired test of two ranked rows in a column, by their titles and fusers."""
+    """A paired test of two ranked rows in a column, by their titles and fusers; see `ranking.Comparison`."""
 
     column: str
     family: Literal["neighbours", "against the best"]
@@ -166,6 +170,7 @@ class PairedTest:
     high: float
     p: float
     adjusted: float
+    by_tail: bool
     groups: int
 
 
@@ -233,6 +238,8 @@ class Table:
         """Sentences under the table, without the lettered notes."""
         metrics = {column: paper.metric(name) for column, name in self.metrics.items()}
         lines = [f"Percent; {_per_column(metrics)}; {MARKS}."]
+        if "miou_truth" in self.metrics.values():
+            lines.append(f"{paper.metric('miou_truth')}: mean over the classes that the test split's truth has.")
         cells = [cell for row in self.rows for cell in row.cells.values()]
         if len([name for name in self.sections if name.startswith("models")]) > 1:
             lines.append(f"Ranked within one {'fuser' if self.ranks_within == 'fusion' else 'encoder'}.")
@@ -240,6 +247,8 @@ class Table:
             lines.append("Variants: rows that an experiment changed; they compete in its own table.")
         if any(cell.tied for cell in cells):
             lines.append(f"{TIED}.")
+        if any(test.by_tail for test in self.tests):
+            lines.append(f"{TAILS}.")
         lines += [f"Interval: {method}." for method in self.methods]
         lines.append(f"Independent test groups: {_per_column(self.groups)}.")
         few = [column for column, groups in self.groups.items() if groups < FEWEST_GROUPS]

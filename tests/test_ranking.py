@@ -56,16 +56,28 @@ def test_p_value_is_the_level_at_which_the_interval_reaches_zero():
 
 def test_of_many_rivals_those_far_behind_are_significantly_worse():
     gaps = np.array([0, 0.01, *np.linspace(5, 80, 78)]) / 100
-    samples = 0.9 - gaps[:, None] + RNG.normal(0, 0.01, (80, 200))
+    samples = 0.9 - gaps[:, None] + np.random.default_rng(0).normal(0, 0.01, (80, 200))
     found = ranking.compare(0.9 - gaps, samples, [(0, row) for row in range(1, 80)], groups=200)
     assert [one.adjusted < ranking.ALPHA for one in found] == [False] + [True] * 78
     few = ranking.compare(0.9 - gaps[[0, 1, 40]], samples[[0, 1, 40]], [(0, 1), (0, 2)], groups=200)
     assert few[1].p == pytest.approx(2 / 201)  # two are told apart by the samples alone
+    assert not any(one.by_tail for one in few)
+
+
+@pytest.mark.parametrize("rivals", [5, 6])
+def test_a_tail_stands_in_where_the_samples_could_not_be_significant(rivals):
+    samples = np.repeat([[0.9], [0.5]], [1, rivals], axis=0) + np.random.default_rng(0).normal(
+        0, 0.01, (1 + rivals, 200)
+    )
+    found = ranking.compare(samples.mean(axis=1), samples, [(0, row + 1) for row in range(rivals)], groups=200)
+    assert all(one.adjusted < ranking.ALPHA for one in found)
+    assert [one.by_tail for one in found] == [rivals > 5] * rivals  # 6 x 2 / 201 is more than 0.05
 
 
 def test_a_tail_is_students_t_test_of_the_samples_deviation():
-    observed = RNG.normal(2, 1, 30)
-    resampled = observed[RNG.integers(0, 30, (4000, 30))].mean(axis=1)
+    rng = np.random.default_rng(0)
+    observed = rng.normal(2, 1, 30)
+    resampled = observed[rng.integers(0, 30, (4000, 30))].mean(axis=1)
     expected = stats.ttest_1samp(observed, 0).pvalue
     assert np.log(ranking.tails(resampled[None], 30)[0]) == pytest.approx(np.log(expected), rel=0.1)
     assert ranking.tails(np.ones((1, 50)), 30) == [0]

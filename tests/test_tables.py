@@ -198,6 +198,23 @@ def test_improvement_is_over_a_row_that_has_all_of_its_datasets():
     assert "mean rank" not in by_name["d"]  # one score is no mean
 
 
+def test_a_row_with_one_ranked_score_comes_behind_those_with_a_mean_rank():
+    lucky = [*on_three("z", (3, None, None)), *on_three("z", (None, 3, 3), ranked=False)]
+    (table,) = tables([*on_three("a", (1, 1, 1)), *on_three("b", (0, 0, 0)), *lucky])
+    assert [row.encoder for row in table.rows] == ["a", "b", "z"]
+    assert "mean rank" not in table.rows[-1].aggregates
+
+
+def test_a_test_by_the_tail_is_said_where_it_acts():
+    many = [scored(2, encoder="best"), *(scored(-1, encoder=f"e{number}") for number in range(60))]
+    (table,) = tables(many)
+    assert {one["test"] for one in spreadsheets.tests([table], [])} == {"bootstrap", "Student's t"}
+    assert any("Student's t" in line for line in table.footnotes)
+    assert not any(cell.tied for cell in cells_of(table).values())
+    (table,) = tables(many[:3])
+    assert not any("Student's t" in line for line in table.footnotes)
+
+
 def test_an_incomplete_rows_aggregates_are_marked():
     (table,) = tables([*on_three("a", (1, 1, 1)), *on_three("b", (0, None, 0))])
     by_name = {row.encoder: row.aggregates["mean rank"] for row in table.rows}

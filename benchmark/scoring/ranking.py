@@ -25,6 +25,7 @@ class Comparison:
     Attributes:
         difference, low, high: of their scores, with its percentile interval.
         p, adjusted: before and after Holm's correction.
+        by_tail: whether p is that of `tails`.
     """
 
     better: int
@@ -34,6 +35,7 @@ class Comparison:
     high: float
     p: float
     adjusted: float
+    by_tail: bool = False
 
 
 def p_values(differences: Array) -> list[float]:
@@ -76,8 +78,8 @@ def holm(p: Sequence[float]) -> list[float]:
 def compare(values: Array, samples: Array, pairs: Sequence[tuple[int, int]], groups: int) -> list[Comparison]:
     """Paired tests of pairs of rows (better, worse), corrected for their number.
 
-    S samples know no p below 2 / (S + 1). Of so many pairs that this, corrected, could not be significant (fifty with
-    2,000 samples), those that no sample contradicts have the p of `tails`, if that is smaller.
+    S samples know no p below 2 / (S + 1). Of so many pairs that this, corrected, could not be significant (more than
+    fifty with 2,000 samples), those that no sample contradicts have the p of `tails`, if that is smaller.
 
     Args:
         values: (R,) scores; samples: (R, S) their bootstrap samples.
@@ -89,15 +91,15 @@ def compare(values: Array, samples: Array, pairs: Sequence[tuple[int, int]], gro
     differences = samples[one] - samples[other]
     p = p_values(differences)
     least = 2 / (samples.shape[1] + 1)
+    by_tail = [False] * len(pairs)
     if len(pairs) * least >= ALPHA:
-        p = [
-            min(alone, tail) if alone <= least else alone
-            for alone, tail in zip(p, tails(differences, groups), strict=True)
-        ]
+        beyond = tails(differences, groups)
+        by_tail = [alone <= least and tail < alone for alone, tail in zip(p, beyond, strict=True)]
+        p = [tail if is_less else alone for alone, tail, is_less in zip(p, beyond, by_tail, strict=True)]
     ends = np.quantile(differences, [0.025, 0.975], axis=1).T
     return [
-        Comparison(better, worse, float(values[better] - values[worse]), float(low), float(high), alone, adjusted)
-        for (better, worse), (low, high), alone, adjusted in zip(pairs, ends, p, holm(p), strict=True)
+        Comparison(better, worse, float(values[better] - values[worse]), float(low), float(high), alone, adjusted, tail)
+        for (better, worse), (low, high), alone, adjusted, tail in zip(pairs, ends, p, holm(p), by_tail, strict=True)
     ]
 
 
