@@ -193,6 +193,14 @@ def test_a_cell_that_was_not_run_shows_two_dashes():
     assert "--" in _console(records)
 
 
+def test_spreadsheets_number_tables_as_those_printed(tmp_path):
+    part = [make_record(0.5, encoder="croma", partition="0.01x_train", ranked=False)]
+    leaderboard.write([*part, make_record(0.9, encoder="croma"), make_record(0.8, encoder="dofa")], tmp_path)
+    wide, published = (pd.read_csv(tmp_path / f"leaderboard_{one}.csv") for one in ("wide", "published"))
+    assert dict(zip(wide["table"], wide["partition"], strict=True)) == {1: "default", 2: "0.01x_train"}
+    assert set(published["table"]) == {1}
+
+
 def test_latex_gives_both_ends_of_an_interval_that_is_uneven():
     even, uneven = make_record(0.9), make_record(0.804, dataset="m-so2sat")
     ends = Interval(0.365, 1.0, "95% percentile bootstrap")
