@@ -37,7 +37,12 @@ class Mean:
 
     @property
     def words(self) -> str:
-        """What it is, and of what: `mean accuracy over m-eurosat, m-so2sat, without m-bigearthnet (micro F1)`."""
+        """What it is, and of what: `mean accuracy over m-eurosat, m-so2sat, without m-bigearthnet (micro F1)`.
+
+        Empty where it runs over nothing.
+        """
+        if not self.columns:
+            return ""
         over = f"mean {self.metric} over" if len(self.columns) > 1 else f"{self.metric} on"
         others = ", ".join(f"{column} ({why})" for column, why in self.left_out.items())
         return f"{over} {', '.join(self.columns)}" + (f", without {others}" if others else "")

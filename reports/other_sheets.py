@@ -6,6 +6,7 @@ from itertools import groupby
 from reports import paper
 from reports.beside import Beside, Line
 from reports.derived import Curve, Difference, Point
+from reports.efficiency import measured_on
 from reports.literature import Published
 from reports.sheet import Ink, Sheet, count, grid, number, ours
 from reports.table import NOT_RANKED, Efficiency, Row, Table, kind, letter
@@ -68,20 +69,23 @@ def _published(number: Published, one: Beside) -> Ink:
 
 
 def of_costs(tables: Sequence[Table]) -> list[Sheet]:
-    """What rows cost: a sheet a table and device, for seconds of different devices don't compare."""
+    """What rows cost: a sheet a table, device and datasets measured on it, for seconds of others don't compare."""
     sheets: list[Sheet] = []
     for table in tables:
         if table.settings["band_names"] == "stored":  # the same models, fed the same number of bands
             continue
         costed = [(row, row.efficiency) for row in table.rows if row.efficiency]
-        for device in sorted({cost.device for _, cost in costed}):
-            lines = tuple(_cost_line(row, cost, table) for row, cost in costed if cost.device == device)
+        kinds = {(cost.device, cost.timed) for _, cost in costed}
+        for device, timed in sorted(kinds, key=lambda one: (one[0], -len(one[1]), one[1])):
+            alike = [(row, cost) for row, cost in costed if (cost.device, cost.timed) == (device, timed)]
+            lines = tuple(_cost_line(row, cost, table) for row, cost in alike)
+            place = measured_on(device, timed, table.columns)
             names = ["Frozen", "Trained", "GFLOPs", "Images/s", "Memory", "Features", "Grid", "Seconds"]
             labels = ["Encoder", *(["Fuser"] if table.has_fusion else [])]
             sheets.append(
                 Sheet(
                     name=f"costs-{len(sheets) + 1}",
-                    title=f"{kind(table)}, what it costs on {device}: {table.title}",
+                    title=f"{kind(table)}, what it costs on {place}: {table.title}",
                     head=tuple(Ink(name) for name in [*labels, *names, "Licence", "Overlap"]),
                     labels=len(labels),
                     body=(("", lines),),
@@ -94,8 +98,9 @@ def of_costs(tables: Sequence[Table]) -> list[Sheet]:
 COSTS = (
     "Frozen, Trained: parameters; GFLOPs and Images/s: of the frozen part, a multiplication and an addition counted as "
     "two operations; Memory: the highest of a cell; Features: bytes an image of what is trained on; Grid: side of the "
-    "finest feature map, in cells; Seconds: a cell, extraction and training. Means over a row's datasets. Overlap: "
-    "datasets whose imagery the pre-training data may hold."
+    "finest feature map, in cells; Seconds: a cell, extraction and training. Means over a row's datasets, but of "
+    "Images/s, Memory and Seconds over those alone that were measured on the title's device, of Images/s where "
+    "something had to be encoded. Overlap: datasets whose imagery the pre-training data may hold."
 )
 
 

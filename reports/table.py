@@ -109,14 +109,19 @@ class Aggregate:
 
 @dataclass(frozen=True)
 class Efficiency:
-    """What a row costs; means over its datasets.
+    """What a row costs: means over its datasets, but speed, memory and seconds of those measured on one device.
+
+    These compare with another row's only where device and datasets agree.
 
     Attributes:
         gflops: of the frozen part on one image, 10^9 operations.
-        images_per_second: of the frozen part; None where nothing had to be encoded.
+        images_per_second: of the frozen part, over `encoded`; None where nothing had to be encoded.
+        peak_memory_bytes: the highest of `timed`.
         finest_grid: (smallest, largest) side of the encoder's finest feature map, in cells.
-        seconds: a cell, frozen part and training together.
-        device: what it was measured on; numbers of different devices don't compare.
+        seconds: a cell of `timed`, frozen part and training together.
+        device: what speed, memory and seconds were measured on.
+        timed: datasets measured on it, in the papers' order.
+        encoded: those of them with images to encode.
     """
 
     frozen_parameters: int
@@ -128,6 +133,8 @@ class Efficiency:
     finest_grid: tuple[int, int]
     seconds: float
     device: str
+    timed: tuple[str, ...]
+    encoded: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ def test_where_no_model_has_all_the_mean_is_over_what_every_model_has() -> None:
     assert found.left_out == dict.fromkeys(("m-so2sat", "m-pv4ger"), "not in every row")
     nothing = mean([*on({"m-eurosat": 0.8}), *on({"m-so2sat": 0.9}, encoder="dofa")])
     assert not nothing.columns
+    assert nothing.words == ""
 
 
 def test_shared_ground_is_shown_where_there_is_nothing_else() -> None:

@@ -61,6 +61,43 @@ def test_only_ranked_models_make_a_front_and_speeds_of_one_device() -> None:
     assert "no ranked model here, so no front" in shown.caption
 
 
+DATASETS = ("m-eurosat", "m-so2sat", "m-brick-kiln")
+
+
+def on_three(encoder: str, value: float, seconds: float, elsewhere: str) -> list[Record]:
+    """On an H200, but for one dataset."""
+    places = {dataset: "A100" if dataset == elsewhere else "H200" for dataset in DATASETS}
+    return [costly(encoder, value, seconds, place, dataset=dataset) for dataset, place in places.items()]
+
+
+def test_speeds_over_different_datasets_of_one_device_make_no_front() -> None:
+    why = "images/s without a front, as means over different datasets don't compare"
+    for other in ("m-so2sat", ""):
+        shown, found = fronts([*on_three("slow", 0.9, 4.0, "m-eurosat"), *on_three("fast", 0.7, 1.0, other)])
+        assert found[:2] == [set(), {"slow", "fast"}]
+        assert why in shown.caption
+    free = [
+        costly("fast", 0.7, 0.0 if dataset == "m-eurosat" else 1.0, "H200", dataset=dataset) for dataset in DATASETS
+    ]
+    shown, _ = fronts([*on_three("slow", 0.9, 4.0, ""), *free])
+    assert why in shown.caption
+
+
+def test_speeds_over_the_same_datasets_make_a_front_that_names_them() -> None:
+    shown, found = fronts([*on_three("slow", 0.9, 4.0, "m-eurosat"), *on_three("fast", 0.7, 1.0, "m-eurosat")])
+    assert found[0] == {"slow", "fast"}
+    assert "the front of images/s is of H200 (2 of 3 datasets: all but m-eurosat)" in shown.caption
+    shown, _ = fronts([*on_three("slow", 0.9, 4.0, ""), *on_three("fast", 0.7, 1.0, "")])
+    assert "the front of images/s" not in shown.caption
+
+
+def test_a_device_counts_where_a_speed_was_measured_and_once_whatever_its_name() -> None:
+    records = [costly("slow", 0.9, 4.0, "AMD EPYC, 96 cores"), costly("fast", 0.7, 1.0, "AMD EPYC, 96 cores")]
+    shown, found = fronts([*records, costly("free", 0.8, 0.0, "another")])
+    assert found[0] == {"slow", "fast"}
+    assert "without a front" not in shown.caption
+
+
 def test_a_front_is_drawn_in_steps_along_what_can_be_had() -> None:
     shown, _ = fronts([costly("slow", 0.9, 4.0), costly("fast", 0.7, 1.0)])
     made = cost.draw(shown, style.looks(tables([costly("slow", 0.9, 4.0), costly("fast", 0.7, 1.0)])))

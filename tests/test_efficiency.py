@@ -5,15 +5,16 @@ from dataclasses import replace
 import pytest
 
 from benchmark.records import Record
-from reports.efficiency import efficiency
+from reports.efficiency import efficiency, measured_on
 from reports.other_sheets import of_costs
 from reports.tables import tables
 from tests.record_factory import COST, PROVENANCE, make_record
 
 
-def on(device: str, dataset: str, seconds: float, memory: int = 1 << 30) -> Record:
+def on(device: str, dataset: str, seconds: float, memory: int = 1 << 30, encoder: str = "croma") -> Record:
     cost = replace(COST, encode_seconds=seconds, train_seconds=0.0, peak_memory_bytes=memory)
-    return make_record(dataset=dataset, cost=cost, provenance=replace(PROVENANCE, device=device))
+    made = replace(PROVENANCE, device=device)
+    return make_record(dataset=dataset, cost=cost, provenance=made, encoder=encoder)
 
 
 SLOW = on("CPU", "m-eurosat", 100.0, memory=8 << 30)
@@ -24,7 +25,7 @@ def test_times_and_memory_of_a_row_are_of_the_device_of_most_of_its_datasets() -
     found = efficiency([SLOW, *FAST])
     assert (found.seconds, found.images_per_second) == (2.0, pytest.approx(200 / 4))
     assert found.peak_memory_bytes == 2 << 30
-    assert found.device == "H200 (2 of 3 datasets)"
+    assert (found.device, found.timed) == ("H200", ("m-so2sat", "m-brick-kiln"))
     assert efficiency([*FAST, SLOW]) == found
 
 
@@ -36,15 +37,44 @@ def test_what_hangs_on_no_device_is_a_mean_over_all_datasets() -> None:
 
 def test_of_as_many_datasets_the_first_device_by_name_counts_whatever_the_order() -> None:
     assert efficiency([SLOW, FAST[0]]) == efficiency([FAST[0], SLOW])
-    assert efficiency([FAST[0], SLOW]).device == "CPU (1 of 2 datasets)"
-    assert efficiency(FAST).device == "H200"
+    found = efficiency([FAST[0], SLOW])
+    assert (found.device, found.timed) == ("CPU", ("m-eurosat",))
 
 
-def test_means_over_fewer_datasets_stand_in_a_table_of_their_own() -> None:
-    whole = [replace(one, run=replace(one.run, encoder="b"), rows={"b": "B"}) for one in FAST]
-    whole = [replace(one, key=one.run.key) for one in whole]
-    sheets = of_costs(tables([SLOW, *FAST, *whole]))
-    assert [("H200 (2 of 3 datasets)" in sheet.title, len(sheet.body[0][1])) for sheet in sheets] == [
-        (False, 1),
-        (True, 1),
+def test_speed_is_of_the_datasets_that_had_images_to_encode() -> None:
+    found = efficiency([FAST[0], on("H200", "m-brick-kiln", 0.0)])
+    assert (found.timed, found.encoded) == (("m-so2sat", "m-brick-kiln"), ("m-so2sat",))
+    assert found.images_per_second == pytest.approx(100)
+    assert efficiency([on("H200", "m-brick-kiln", 0.0)]).encoded == ()
+
+
+@pytest.mark.parametrize(
+    ("datasets", "told"),
+    [
+        (("a", "b", "c"), "H200"),
+        (("a", "c"), "H200 (2 of 3 datasets: all but b)"),
+        (("c",), "H200 (1 of 3 datasets: c)"),
+    ],
+)
+def test_where_not_all_datasets_were_measured_it_is_said_which(datasets: tuple[str, ...], told: str) -> None:
+    assert measured_on("H200", datasets, ["a (accuracy)", "a (micro F1)", "b", "c"]) == told
+
+
+def test_rows_share_a_table_of_costs_where_device_and_datasets_agree() -> None:
+    datasets = ("m-eurosat", "m-so2sat", "m-brick-kiln")
+    elsewhere = {"croma": "m-eurosat", "dofa": "m-so2sat", "satmae": "m-eurosat", "satlas": ""}
+    records = [
+        on("A100" if dataset == other else "H200", dataset, 1.0, encoder=encoder)
+        for encoder, other in elsewhere.items()
+        for dataset in datasets
+    ]
+    sheets = of_costs(tables(records))
+    found = [
+        (sheet.title.split("costs on ")[1].split(": Classification")[0], [line[0].text for line in sheet.body[0][1]])
+        for sheet in sheets
+    ]
+    assert found == [
+        ("H200", ["SATLAS"]),
+        ("H200 (2 of 3 datasets: all but m-so2sat)", ["DOFA"]),
+        ("H200 (2 of 3 datasets: all but m-eurosat)", ["CROMA", "SATMAE"]),
     ]

@@ -57,6 +57,41 @@ def test_speeds_of_two_devices_make_no_front_whatever_a_floor_ran_on(visit):
     assert "The line joins" in seen.tab.inner_text("#cost .said")
 
 
+def _on_three(value, encoder, speed, elsewhere):
+    """On an H200, 96 GB, but for one dataset."""
+    datasets = ("m-eurosat", "m-so2sat", "m-brick-kiln")
+    devices = {dataset: "A100" if dataset == elsewhere else "H200, 96 GB" for dataset in datasets}
+    return [
+        page_record(value, encoder, speed, dataset=dataset, provenance=replace(PROVENANCE, device=device, config={}))
+        for dataset, device in devices.items()
+    ]
+
+
+def test_speeds_over_different_datasets_make_no_front_and_it_is_said_which_they_are(visit):
+    seen = visit([*_on_three(0.9, "croma", 10, "m-eurosat"), *_on_three(0.8, "dofa", 40, "m-so2sat")])
+    said = seen.tab.locator("#cost .said")
+    assert "Speeds are means over different datasets, which don't compare: no front is drawn." in said.inner_text()
+    seen.tab.locator("#cost summary").click()
+    assert seen.tab.locator("#efficiency tbody td:last-child").all_inner_texts() == [
+        "H200, 96 GB (2 of 3 datasets: all but m-eurosat)",
+        "H200, 96 GB (2 of 3 datasets: all but m-so2sat)",
+    ]
+    seen = visit([*_on_three(0.9, "croma", 10, "m-eurosat"), *_on_three(0.8, "dofa", 40, "m-eurosat")])
+    said = seen.tab.locator("#cost .said")
+    assert "The line joins" in said.inner_text()
+    assert "Its speeds are of H200, 96 GB (2 of 3 datasets: all but m-eurosat)." in said.inner_text()
+
+
+def test_a_single_dataset_is_of_the_device_of_its_own_cells(visit):
+    seen = visit([*_on_three(0.9, "croma", 10, "m-eurosat"), *_on_three(0.8, "dofa", 40, "")])
+    said = seen.tab.locator("#cost .said")
+    seen.tab.select_option("#cost-score", label="m-eurosat (accuracy)")
+    assert "Measured on 2 kinds of device" in said.inner_text()
+    seen.tab.select_option("#cost-score", label="m-so2sat (accuracy)")
+    assert "The line joins" in said.inner_text()
+    assert "speeds are of" not in said.inner_text()
+
+
 def _confused(record, right):
     return replace(record, score=replace(record.score, confusion=[[right, 100 - right], [100 - right, right]]))
 

@@ -310,7 +310,8 @@ def test_costs_are_means_over_datasets_and_speeds_of_one_device():
     assert cost["croma"].seconds == pytest.approx((3 + 7) / 2)
     assert cost["b"].images_per_second is None
     other = make_record(encoder="c", provenance=replace(records[0].provenance, device="H200"))
-    assert [len(sheet.body[0][1]) for sheet in of_costs(tables([*records, other]))] == [1, 2]
+    more = make_record(encoder="d")
+    assert [len(sheet.body[0][1]) for sheet in of_costs(tables([*records, other, more]))] == [1, 1, 2]
 
 
 def test_a_note_that_holds_throughout_is_said_once():

@@ -7,6 +7,7 @@ from typing import Any
 
 from encoders.errors import printable
 from reports.averaging import Mean, mean_of
+from reports.efficiency import measured_on
 from reports.figures.choice import BARS
 from reports.figures.panels import Layout, legend, legend_height, panels
 from reports.figures.style import SMALL, Looks, cut, label
@@ -27,7 +28,7 @@ class Axis:
     """A cost: its name, how a row gives it (None where it isn't known), whether more of it is better.
 
     Attributes:
-        of_device: whether it only compares on one device.
+        of_device: whether it compares only on one device, over the same datasets.
     """
 
     name: str
@@ -51,8 +52,9 @@ class Compared:
     Attributes:
         mean: the score.
         points: (cost, score) of each row that has both, by cost.
-        fronts: of ranked models, by cost; empty where there are none, or on several devices.
-        devices: that ranked models were measured on.
+        fronts: of ranked models, by cost; empty where there are none, or their speeds don't compare.
+        apart: why speeds of ranked models don't compare; empty where they do.
+        speeds: device and datasets of the front of speeds; empty where these are all of the table's.
         floors: drawn as lines.
         rows: with any point, as many as a legend holds, those on a front among them.
         others: how many rows with a point aren't drawn; `lacking`: how many have no such score.
@@ -61,7 +63,8 @@ class Compared:
     mean: Mean
     points: tuple[dict[str, Point], ...]
     fronts: tuple[list[Point], ...]
-    devices: int
+    apart: str
+    speeds: str
     floors: tuple[Row, ...]
     rows: tuple[Row, ...]
     others: int
@@ -75,8 +78,8 @@ class Compared:
             told.append("steps: the front of ranked models that no other ranked model beats in both")
         else:
             told.append("no ranked model here, so no front")
-        if self.devices > 1:
-            told.append(f"images/s without a front, as {self.devices} kinds of device don't compare")
+        told += [f"images/s without a front, as {self.apart} don't compare"] if self.apart else []
+        told += [f"the front of images/s is of {self.speeds}"] if self.speeds else []
         told.append("paler: not ranked")
         told += ["dashed: floors without a network"] if self.floors else []
         told += [f"{self.others} more rows are not drawn"] if self.others else []
@@ -92,10 +95,11 @@ def compared(table: Table) -> Compared | None:
     if not models:
         return None
     ranked = [row for row in models if mean.is_ranked(row)]
-    devices = len({name for row in ranked if row.efficiency for name in row.efficiency.device.split(", ")})
+    timed = [row.efficiency for row in ranked if row.efficiency and row.efficiency.encoded]
+    apart = _apart(timed)
     points = tuple(_points(models, axis, mean) for axis in COSTS)
     fronts = tuple(
-        [] if axis.of_device and devices > 1 else front(_points(ranked, axis, mean).values(), axis.more_is_better)
+        [] if axis.of_device and apart else front(_points(ranked, axis, mean).values(), axis.more_is_better)
         for axis in COSTS
     )
     on_front = {
@@ -109,12 +113,27 @@ def compared(table: Table) -> Compared | None:
         mean=mean,
         points=points,
         fronts=fronts,
-        devices=devices,
+        apart=apart,
+        speeds="" if apart or not timed else _where(timed[0], table),
         floors=tuple(row for row in floors if mean.has(row)),
         rows=tuple(row for row in models if label(row) in kept),
         others=len(models) - len(kept),
         lacking=sum(not mean.has(row) for row in table.rows),
     )
+
+
+def _apart(costs: Sequence[Efficiency]) -> str:
+    """Why their speeds don't compare; empty where they do."""
+    devices = {cost.device for cost in costs}
+    if len(devices) > 1:
+        return f"{len(devices)} kinds of device"
+    return "means over different datasets" if len({cost.encoded for cost in costs}) > 1 else ""
+
+
+def _where(cost: Efficiency, table: Table) -> str:
+    """The device of a speed and its datasets; empty where these are all of the table's."""
+    place = measured_on(cost.device, cost.encoded, table.columns)
+    return place if place != cost.device else ""
 
 
 def _points(rows: Sequence[Row], axis: Axis, mean: Mean) -> dict[str, Point]:

@@ -32,8 +32,11 @@ function point({ row, index }, choice, kind) {
   const cost = choice === "mean" ? row.efficiency && ofRow(row.efficiency, kind.name) : cells[0]?.cost[kind.name];
   if (!cells.every(Boolean) || !Number.isFinite(cost) || (kind.better === "more" && !cost)) return null;
   const [one] = cells.length === 1 ? cells : [];
+  const device = choice === "mean" ? row.efficiency.device : DATA.devices[cells[0].device];
+  const place = choice === "mean" ? row.efficiency.encoded : device;
   const ranked = isModel(row) && cells.every((cell) => cell.ranked);
-  return { row, index, cost, score: average(cells.map((cell) => cell.value)), low: one?.low, high: one?.high, ranked };
+  const score = average(cells.map((cell) => cell.value));
+  return { row, index, cost, device, place, score, low: one?.low, high: one?.high, ranked };
 }
 
 // The points that no other equals or beats in both cost and score, cheapest first.
@@ -45,21 +48,30 @@ function front(points, better) {
   return found;
 }
 
+// Why the speeds of points don't compare; empty where they do.
+function apartness(points) {
+  const [devices, places] = ["device", "place"].map((name) => new Set(points.map((p) => p[name])).size);
+  if (devices > 1) return `Measured on ${devices} kinds of device, whose speeds don't compare: no front is drawn.`;
+  return places > 1 ? "Speeds are means over different datasets, which don't compare: no front is drawn." : "";
+}
+
 function drawCost() {
   const [choice, name] = [byId("cost-score").value, byId("cost-kind").value];
   const kind = COSTS.find((cost) => cost.name === name);
   const section = byId("cost");
   const rows = shownRows();
   const points = kind ? rows.map((one) => point(one, choice, kind)).filter(Boolean) : [];
-  const devices = new Set(points.filter((p) => p.ranked).flatMap((p) => p.row.efficiency?.device.split(", ") ?? []));
-  const apart = kind?.better === "more" && devices.size > 1;
+  const ranked = points.filter((p) => p.ranked);
+  const ofSpeed = kind?.better === "more";
+  const apart = ofSpeed ? apartness(ranked) : "";
   const best = kind && !apart ? front(points, kind.better) : [];
   const left = rows.length - points.length;
   section.querySelector(".said").textContent = [
     choice === "mean" ? `Score: ${current().mean.words}; costs are means over a row's datasets.` : "",
-    kind?.better === "more" ? "Up and to the right is better." : "Up and to the left is better.",
+    ofSpeed ? "Up and to the right is better." : "Up and to the left is better.",
     best.length ? "The line joins the ranked models that no other ranked model beats in both." : "",
-    apart ? `Measured on ${devices.size} kinds of device, whose speeds don't compare: no front is drawn.` : "",
+    apart,
+    ofSpeed && best.length && best[0].place !== best[0].device ? `Its speeds are of ${best[0].place}.` : "",
     best.length || apart ? "" : "No ranked model here, so no front is drawn.",
     left ? `${left} row${left === 1 ? " has" : "s have"} no such point (a score or cost is missing).` : "",
   ]
@@ -86,14 +98,14 @@ const EFFICIENCY = [
   ["Seconds a cell", (one) => short(one.seconds)],
 ];
 
-// What the rows cost, as numbers; means over their datasets.
+// What the rows cost, as numbers; means over their datasets, but speed, memory and seconds of those on the device.
 function drawEfficiency(rows) {
   const columns = [["Encoder", "name"], ...EFFICIENCY.map(([title]) => [title, "number"]), ["Device"]];
   const known = rows.map(({ row }) => row).filter((row) => row.efficiency);
   const lines = known.map((row) => [
     named(row),
     ...EFFICIENCY.map(([, say]) => say(row.efficiency)),
-    row.efficiency.device,
+    row.efficiency.timed,
   ]);
   byId("efficiency").replaceChildren(plainTable(columns, lines));
 }

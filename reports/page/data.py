@@ -12,10 +12,11 @@ from benchmark.records import Record
 from reports import paper
 from reports.averaging import mean_of
 from reports.derived import Curve, curves
+from reports.efficiency import measured_on
 from reports.merging import Merged
 from reports.page import behind, facts
 from reports.page.behind import Behind
-from reports.table import NOT_RANKED, Aggregate, Cell, Row, Table
+from reports.table import NOT_RANKED, Aggregate, Cell, Efficiency, Row, Table
 
 DIGITS = 5
 """Of fractions: a thousandth of a per cent."""
@@ -48,7 +49,7 @@ class _Source:
     def __init__(self, merged: Merged) -> None:
         self.records = {record.key: record for record in merged.records}
         self.merged = merged
-        names = ("cards", "classes", "environments", "facts", "methods", "protocols")
+        names = ("cards", "classes", "devices", "environments", "facts", "methods", "protocols")
         self.pools = {name: Pool() for name in names}
 
     def number(self, pool: str, value: Hashable) -> int:
@@ -136,11 +137,17 @@ def _row(row: Row, table: Table, source: _Source, classes: dict[str, int]) -> di
             (name, row.missing[name].kind, row.missing[name].why) for name in table.columns if name in row.missing
         ],
         "aggregates": [_aggregate(row.aggregates.get(name)) for name in table.aggregates],
-        "efficiency": asdict(row.efficiency) if row.efficiency else None,
+        "efficiency": _efficiency(row.efficiency, table) if row.efficiency else None,
         "cells": [
             _cell(row.cells[name], name, source, classes) if name in row.cells else None for name in table.columns
         ],
     }
+
+
+def _efficiency(cost: Efficiency, table: Table) -> dict[str, Any]:
+    """The costs of a row, with where its seconds and its speed were measured in the place of their datasets."""
+    places = {name: measured_on(cost.device, getattr(cost, name), table.columns) for name in ("timed", "encoded")}
+    return asdict(cost) | places
 
 
 def _aggregate(one: Aggregate | None) -> float | None:
@@ -167,6 +174,7 @@ def _cell(cell: Cell, column: str, source: _Source, classes: dict[str, int]) -> 
         "chosen": ", ".join(f"{name} {value:g}" for name, value in sorted(score.chosen.items())),
         "counts": [score.n_train, score.n_test, score.n_groups],
         "cost": {name: float(f"{getattr(first.cost, name):.4g}") for name in COSTS},
+        "device": source.number("devices", first.provenance.device),
         "confusion": behind.added([record.score.confusion for record in records]),
         "method": source.number("methods", score.interval.method),
         "card": source.number("cards", facts.card(found.card)),
