@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -58,7 +58,7 @@ def merge(folders: Sequence[Path]) -> Merged:
         UserError: a folder that isn't there or holds nothing, no record at all, a damaged one; or one run with
             different results in two folders, which names both files.
     """
-    copies: dict[str, list[Copy]] = {}
+    held: dict[str, list[Path]] = {}
     failed: list[Failure] = []
     with without_collector():
         for folder in {os.path.realpath(folder): folder for folder in folders}.values():
@@ -67,14 +67,32 @@ def merge(folders: Sequence[Path]) -> Merged:
             _check_holds_something(folder, bool(keys or without))
             failed += without
             for key in keys:
-                copies.setdefault(key, []).append(Copy(store.read_light(key), folder))
-    if not copies:
-        raise UserError(_no_records(folders[0]))
-    one = {key: agreed(found) if len(found) > 1 else found[0] for key, found in copies.items()}
-    keys = sorted(one)
+                held.setdefault(key, []).append(folder)
+        if not held:
+            raise UserError(_no_records(folders[0]))
+        one = {key: _one(key, held[key]) for key in sorted(held)}
     # Of several reasons for a cell the last counts.
     absences = list(_absences(sorted(failed, key=lambda failure: (failure.created, repr(failure)))))
-    return Merged([one[key].record for key in keys], {key: one[key].folder for key in keys}, absences)
+    return Merged([copy.record for copy in one.values()], {key: copy.folder for key, copy in one.items()}, absences)
+
+
+def _one(key: str, folders: Sequence[Path]) -> Copy:
+    """The record of a run, light; copies that differ are read in full, as all that was measured must agree."""
+    stores = [RecordStore(folder) for folder in folders]
+    if len(stores) == 1:
+        return Copy(stores[0].read_light(key), folders[0])
+    if _identical([store.path(key) for store in stores]):
+        record = stores[0].read_light(key)
+        return agreed([Copy(record, folder) for folder in folders])
+    copy = agreed([Copy(store.read(key), store.folder) for store in stores])
+    return replace(copy, record=copy.record.light())
+
+
+def _identical(paths: Sequence[Path]) -> bool:
+    try:
+        return len({path.read_bytes() for path in paths}) == 1
+    except OSError:
+        return False  # reading it says what is wrong
 
 
 def _check_holds_something(folder: Path, held: bool) -> None:

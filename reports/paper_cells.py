@@ -6,7 +6,7 @@ not be averaged away. Nothing here is ranked.
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -212,11 +212,15 @@ def _by_cell(paper: Paper, records: Iterable[Record]) -> dict[tuple[str, Match],
             if not has_random_weights(record):
                 identity = json.dumps({**vars(run), "seed": None, "bands": None}, sort_keys=True)
                 runs[run.dataset, match][identity].setdefault(run.bands, []).append(record)
-    # One measurement in both tracks counts once.
     return {
-        (dataset, match): _named(paper, [tracks.get(match.bands) or tracks["authors"] for tracks in found.values()])
+        (dataset, match): _named(paper, [_track(match, tracks) for tracks in found.values()])
         for (dataset, match), found in runs.items()
     }
+
+
+def _track(match: Match, tracks: Mapping[str, list[Record]]) -> list[Record]:
+    """The seeds of a run in one track, as one measurement in both counts once: where most are, or else the match's."""
+    return tracks[max(tracks, key=lambda track: (len(tracks[track]), track == match.bands))]
 
 
 def _named(paper: Paper, runs: Sequence[list[Record]]) -> dict[str, list[Record]]:

@@ -89,6 +89,9 @@ MEASURED = {
     "the confusion": (lambda one: scored(one, confusion=[[99, 1], [0, 100]]), "score.confusion"),
     "the test images": (lambda one: scored(one, n_test=201), "score.n_test"),
     "another metric": (lambda one: scored(one, metrics=one.score.metrics | {"f1_macro": 0.1}), "f1_macro 0."),
+    "the calibration": (lambda one: scored(one, calibration=[[0.0, 0.0, 0.0]] * 14 + [[200, 181, 180]]), "score.calib"),
+    "the groups' counts": (lambda one: scored(one, group_counts=[[[91, 100], [89, 100]]]), "score.group_counts"),
+    "the refits": (lambda one: scored(one, group_counts=one.score.group_counts * 2), "score.group_counts"),
 }
 TOLD = {
     "title": lambda one: replace(one, title="Better CROMA"),
@@ -98,6 +101,7 @@ TOLD = {
     "ranked": lambda one: replace(one, ranked=False),
     "flags": lambda one: replace(one, flags=("leaks",)),
     "score.interval.method": lambda one: scored(one, interval=replace(one.score.interval, method="by hand")),
+    "score.chosen": lambda one: scored(one, chosen=one.score.chosen | {"best_epoch": 3.0}),
 }
 
 
@@ -113,11 +117,40 @@ def test_whatever_was_measured_otherwise_is_an_error_that_names_both(tmp_path, c
         assert all(str(RecordStore(folder).path(first.key)) in str(caught.value) for folder in folders)
 
 
-def test_other_rounding_of_the_same_draws_is_no_other_result(tmp_path):
+def test_other_rounding_of_the_same_predictions_is_no_other_result(tmp_path):
     first = scored(make_record(), resamples=statistics.pack(np.array([0.5, 0.6])))
-    interval = replace(first.score.interval, low=first.score.interval.low + 1e-12)
-    again = dated(scored(first, resamples=statistics.pack(np.array([0.5, 0.6 + 1e-7])), interval=interval), "2026-02")
-    assert len(merge([put(tmp_path / "x", first), put(tmp_path / "y", again)]).records) == 1
+    again = scored(
+        first,
+        resamples=statistics.pack(np.array([0.5, 0.6 + 1e-7])),
+        interval=replace(first.score.interval, low=first.score.interval.low + 1e-12),
+        metrics={name: value + 1e-12 for name, value in first.score.metrics.items()},
+        validation=first.score.validation + 1e-12,
+        calibration=[[count, total * (1 + 1e-8), right] for count, total, right in first.score.calibration],
+    )
+    folders = [put(tmp_path / "x", first), put(tmp_path / "y", again)]
+    merged = merge(folders)
+    assert len(merged.records) == 1
+    assert merge(folders[::-1]) == merged
+    later = put(tmp_path / "z", dated(again, "2026-02"))
+    assert merge([later, folders[0]]).records == [dated(again, "2026-02").light()]
+
+
+def test_of_equal_copies_the_one_with_predictions_and_pictures_beside_it_is_read(tmp_path):
+    record = make_record(fusion="gw", fuser={"kind": "gw"})
+    folders = [tmp_path / name for name in "pqrst"]
+    for folder in folders:
+        put(folder, record)
+    for lacking in (folders[0], folders[-1]):
+        RecordStore(lacking).predictions_path(record.key).unlink()
+    pictures = folders[2] / "pictures"
+    pictures.mkdir()
+    found = []
+    for name in (f"{record.key}.npz", "m-eurosat-3333.npz"):
+        (pictures / name).touch()
+        found += [merge(order).folders[record.key].name for order in itertools.permutations(folders)]
+    assert set(found) == {"r"}
+    shutil.rmtree(pictures)
+    assert {merge(order).folders[record.key].name for order in itertools.permutations(folders)} == {"s"}
 
 
 @pytest.mark.parametrize("change", TOLD.values(), ids=TOLD)
@@ -148,12 +181,25 @@ def test_three_copies_are_one_in_any_order(tmp_path):
         replace(first, rows={"b": "B", "c": "from y"}, cost=replace(COST, encode_seconds=9.0)),
         dated(scored(first, metrics=first.score.metrics | {"kappa": 0.7}), "2025-12-01T00:00:00+00:00"),
     ]
-    folders = [put(tmp_path / name, copy) for name, copy in zip("xyz", copies, strict=True)]
+    # Two lie there twice, which only their place tells apart.
+    folders = [put(tmp_path / name, copy) for name, copy in zip("vwxyz", [*copies, *copies[:2]], strict=True)]
     merged = [merge(order) for order in itertools.permutations(folders)]
-    assert all(one == merged[0] for one in merged)
+    assert all((one.records, one.folders) == (merged[0].records, merged[0].folders) for one in merged)
     (record,) = merged[0].records
     assert record.rows.keys() == {"a", "b", "c", "croma"}
     assert record.score.metrics["kappa"] == 0.7
+
+
+def test_only_copies_that_differ_are_read_in_full(tmp_path, monkeypatch):
+    shared, differing = make_record(encoder="a"), make_record(encoder="b")
+    folders = [
+        put(tmp_path / "x", shared, differing, make_record(encoder="c")),
+        put(tmp_path / "y", shared, replace(differing, cost=replace(COST, encode_seconds=9.0))),
+    ]
+    read, whole = [], RecordStore.read
+    monkeypatch.setattr(RecordStore, "read", lambda store, key: read.append(key) or whole(store, key))
+    assert len(merge(folders).records) == 3
+    assert read == [differing.key] * 2
 
 
 def test_of_two_reasons_the_last_is_told_whatever_the_order(tmp_path):

@@ -74,7 +74,8 @@ def faults(record: Record, predictions: Arrays) -> Iterator[str]:
     if hash_of(protocol) != record.run.protocol_hash:
         yield "provenance.config.protocol: its hash is not run.protocol_hash"
     yield from _score_faults(record, facts)
-    malformed = [*_class_faults(record, facts), *_array_faults(record.task, facts, predictions)]
+    # A confusion made anew has as many classes as these facts, and so has the recorded one: no reader takes another.
+    malformed = list(_array_faults(record.task, facts, predictions))
     yield from malformed
     if not malformed:
         yield from _size_faults(record, predictions)
@@ -95,13 +96,6 @@ def most_bytes(record: Record) -> float:
 def _score_faults(record: Record, facts: Facts) -> Iterator[str]:
     if record.score.headline != facts.metric:
         yield f"score.headline: '{record.score.headline}' is not the dataset's metric, {facts.metric}"
-
-
-def _class_faults(record: Record, facts: Facts) -> Iterator[str]:
-    """Whether there are as many classes as the confusion has, which is as large as a confusion made anew may get."""
-    found = len(record.score.confusion)
-    if found != facts.num_classes:
-        yield f"score.confusion: of {found} classes, where run.dataset_facts names {facts.num_classes} classes"
 
 
 def _array_faults(task: str, facts: Facts, predictions: Arrays) -> Iterator[str]:
