@@ -38,8 +38,8 @@ class Merged:
     """What some results folders hold together.
 
     Attributes:
-        records: each run once, by key, without counts of groups, cards, packages, and of its configuration all but a
-            title: there may be many (`Record.light`).
+        records: each run once, by key, without counts of groups, cards, packages, and of its configuration all but
+            its protocol's title and seeds: there may be many (`Record.light`).
         folders: the results folder a record was read from, by key; its counts and cards can be read again there.
         absences: cells without a record.
     """

@@ -20,7 +20,7 @@ from encoders.bounds import Free
 from encoders.errors import UserError, nearest, strict, validate
 from reports.literature import Published
 from reports.merging import Absence, Merged
-from reports.tables import has_random_weights
+from reports.tables import FEWER_SEEDS, has_random_weights, lacks_seeds, may_be_ranked
 
 FOLDER = configs.ROOT / "reproduce"
 State = Literal["", "not run", "failed", "impossible", "not measured", "no row of ours"]
@@ -163,13 +163,13 @@ def lines(paper: Paper, published: Iterable[Published], merged: Merged) -> list[
 def _line(
     published: Published, match: Match | None, protocol: str, run: Sequence[Record], metric: str, merged: Merged
 ) -> Line:
-    flags = tuple(dict.fromkeys(flag for record in run for flag in record.flags))
+    flags = dict.fromkeys(flag for record in run for flag in record.flags)
     line = Line(
         published,
         match,
         protocol=protocol,
-        flags=flags,
-        is_ranked=all(record.ranked for record in run),
+        flags=(*flags, *([FEWER_SEEDS] if lacks_seeds(run) else [])),
+        is_ranked=may_be_ranked(run),
         bands=run[0].run.bands,
     )
     if not all(metric in record.score.metrics for record in run):

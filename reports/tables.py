@@ -8,7 +8,7 @@ fixed by dataset. Everything that prints a table (`leaderboard`, `latex`, `conso
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from benchmark.records import Record
@@ -245,8 +245,7 @@ def _section(record: Record, random: bool, cells: dict[str, Cell]) -> Section:
 def _cell(found: list[Record], notes: tuple[str, ...]) -> Cell:
     by_seed = sorted(found, key=lambda record: record.run.seed)
     scores = [record.score for record in by_seed]
-    is_short = lacks_seeds(found)
-    flags = {flag for record in found for flag in record.flags} | ({FEWER_SEEDS} if is_short else set())
+    flags = {flag for record in found for flag in record.flags} | ({FEWER_SEEDS} if lacks_seeds(found) else set())
     values = [score.metrics[score.headline] for score in scores]
     value, std = statistics.mean_and_std(values)
     keys = tuple(record.key for record in by_seed)
@@ -257,13 +256,18 @@ def _cell(found: list[Record], notes: tuple[str, ...]) -> Cell:
         low=low,
         high=high,
         seeds=len(scores),
-        ranked=not is_short and all(record.ranked and not has_random_weights(record) for record in found),
+        ranked=may_be_ranked(found),
         notes=tuple(index for index, note in enumerate(notes) if note in flags),
         std=std,
         keys=keys,
         values=tuple(values),
         samples=samples,
     )
+
+
+def may_be_ranked(found: Sequence[Record]) -> bool:
+    """Whether the mean over the records of a cell may be ranked."""
+    return not lacks_seeds(found) and all(record.ranked and not has_random_weights(record) for record in found)
 
 
 def lacks_seeds(found: Iterable[Record]) -> bool:

@@ -20,9 +20,10 @@ from reports.merging import Absence, Merged, merge
 from reports.paper_cells import Line, lines, load
 from reports.reproduction import write
 from reports.table import NOT_RANKED
+from reports.tables import FEWER_SEEDS
 from tests import made_up
 from tests.latex import compiled
-from tests.record_factory import PREDICTIONS, make_record
+from tests.record_factory import PREDICTIONS, PROVENANCE, make_record
 from tests.test_experiments import cells_of
 
 GW = {"encoder": "satdifuser", "fusion": "gw", "fuser": {"kind": "gw"}, "title": "SatDiFuser"}
@@ -106,6 +107,15 @@ OTHERS: dict[str, dict[str, Any]] = {
 def test_what_is_not_the_papers_row_does_not_stand_beside_it(changes: dict[str, Any]) -> None:
     (line,) = found(record(**changes))["m-eurosat", "SatDiFuser-GW"]
     assert (line.state, line.ours) == ("not run", None)
+
+
+def test_a_run_that_lacks_seeds_is_marked() -> None:
+    told = replace(PROVENANCE, config={"protocol": {"seeds": 3}})
+    seeds = [record(0.95, seed=seed, provenance=told) for seed in range(3)]
+    for run, is_whole in ((seeds, True), (seeds[:2], False)):
+        (line,) = found(*run)["m-eurosat", "SatDiFuser-GW"]
+        assert line.is_ranked is is_whole
+        assert line.flags == (() if is_whole else (FEWER_SEEDS,))
 
 
 COLOUR = {"inputs": ("red@0.665 <- B04 dn", "green@0.56 <- B03 dn", "blue@0.49 <- B02 dn")}
