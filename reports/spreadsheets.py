@@ -13,24 +13,24 @@ from typing import Any
 from benchmark.records import Membership, Record
 from reports.beside import Number, published_numbers
 from reports.table import Row, Table
-from reports.tables import OF_TABLES, has_random_weights
+from reports.tables import OF_TABLES, has_random_weights, tables
 
 Line = dict[str, Any]
 _FORMULA = frozenset("=+-@\t\r")
 """What a formula begins with."""
 
 
-def tidy(records: Iterable[Record], tables: Sequence[Table]) -> list[Line]:
+def tidy(records: Iterable[Record], made: Sequence[Table] | None = None) -> list[Line]:
     """One row a record, by dataset, probe and encoder; scores are fractions in [0, 1].
 
     Args:
-        tables: of the records: whether one is ranked and what is flagged is said as there.
+        made: the records' tables, where they are known: whether one is ranked and what is flagged is said as there.
     """
     distinct = {record.key: record for record in records}.values()
     order = itemgetter("task", "dataset", "protocol", "bands", "probe", "encoder", "fusion", "seed", "key")
     standing = {
         key: (cell.ranked, [table.notes[note] for note in cell.notes if table.notes[note] in OF_TABLES])
-        for table in tables
+        for table in (tables(distinct) if made is None else made)
         for row in table.rows
         for cell in row.cells.values()
         for key in cell.keys
