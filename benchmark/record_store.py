@@ -13,8 +13,9 @@ from filelock import FileLock
 from pydantic_core import from_json
 
 from benchmark.atomic import write_atomically
+from benchmark.membership import Membership
 from benchmark.record_fit import misfit, shape_of
-from benchmark.records import SCHEMA, Membership, Record, shown_config
+from benchmark.records import SCHEMA, Record, shown_config
 from benchmark.scoring import packed
 from encoders.errors import UserError, to_json, validate, validate_json
 

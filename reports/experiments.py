@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, stdev
 
-from benchmark.records import AxisPoint, Membership, Record
+from benchmark.membership import AxisPoint, Membership
+from benchmark.records import Record
 from benchmark.request import experiments as files
 from reports import paper
 from reports.derived import unmarked

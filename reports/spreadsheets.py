@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
-from benchmark.records import Membership, Record
+from benchmark.membership import Membership
+from benchmark.records import Record
 from reports.beside import Number, published_numbers
 from reports.table import Row, Table
 from reports.tables import OF_TABLES, has_random_weights, tables

@@ -13,9 +13,9 @@ import evaluate
 from benchmark.data import datasets
 from benchmark.grid.cells import Cell, all_cells
 from benchmark.grid.planning import Planner
+from benchmark.membership import AxisPoint, Membership
 from benchmark.places import Places
 from benchmark.record_store import RecordStore
-from benchmark.records import AxisPoint, Membership
 from benchmark.request import asked, commandline, experiments
 from encoders.errors import UserError
 from reports import leaderboard, markdown

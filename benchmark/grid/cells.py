@@ -14,8 +14,9 @@ from typing import Any, Literal
 from benchmark.data import inputs
 from benchmark.data.dataset import Dataset
 from benchmark.data.inputs import InputPlan
+from benchmark.membership import Membership
 from benchmark.protocol import Protocol
-from benchmark.records import Membership, trains
+from benchmark.records import trains
 from benchmark.request.configuration import Probe, Request, Settings, choices, load_probe
 from benchmark.request.rows import Fusion
 from encoders import LIBRARIES, built_in, card, elsewhere, inputs_of, profile_of

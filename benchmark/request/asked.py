@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from benchmark.records import Membership
+from benchmark.membership import Membership
 from benchmark.request import commandline, configuration, experiments
 from benchmark.request.configuration import Part, Request
 from benchmark.request.experiments import Combination, Experiment

@@ -14,8 +14,9 @@ import encoders
 from benchmark.data import datasets, families
 from benchmark.data.dataset import BandNames, Dataset
 from benchmark.data.inputs import Track, check_fills
+from benchmark.membership import Membership
 from benchmark.protocol import Protocol
-from benchmark.records import BY_GRADIENT, Membership
+from benchmark.records import BY_GRADIENT
 from benchmark.request import code, composing
 from benchmark.request.composing import literal, set_all
 from benchmark.request.executor_options import Options as ExecutorOptions

@@ -12,7 +12,7 @@ from typing import Literal
 
 import configs
 from benchmark.data.inputs import Track
-from benchmark.records import AxisPoint
+from benchmark.membership import AxisPoint
 from encoders import yaml_files
 from encoders.elsewhere import SUFFIXES
 from encoders.errors import UserError, nearest, strict, validate

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from benchmark.data.input_card import InputCard, InputChannel
 from benchmark.grid.cells import Cell
-from benchmark.records import AxisPoint, Cost, Interval, Membership, Provenance, Record, Run, Score
+from benchmark.membership import AxisPoint, Membership
+from benchmark.records import Cost, Interval, Provenance, Record, Run, Score
 from benchmark.scoring.packed import Packed
 from docs.generate.markdown import code, codes, page, sentence, table
 
