@@ -1,6 +1,6 @@
-"""What the encoders' official codes put out (recordings/encoders/README.md), and that all of it is compared.
+"""What the official codes put out (README.md in each folder of recordings), and that all of it is compared.
 
-Read from `$PARITY_DIR/encoders/<name>` where that is set, else from the archives beside this file.
+Read from folders in `$PARITY_DIR` where that is set, else from the archives of the same names beside this file.
 """
 
 import functools
@@ -16,7 +16,7 @@ from torch import Tensor
 from encoders.checkpoints import load_tensors
 from tests.parity import figures
 
-ARCHIVES = Path(__file__).parent / "recordings" / "encoders"
+ARCHIVES = Path(__file__).parent / "recordings"
 TOLERANCE = 1e-5
 """Of the largest value of a tensor (README.md of the recordings)."""
 
@@ -27,15 +27,20 @@ def _unpacked() -> tempfile.TemporaryDirectory[str]:
 
 
 @functools.cache
-def folder(name: str) -> Path:
-    """Where the files of a recording lie."""
+def unpacked(name: str) -> Path:
+    """Where the files of recordings lie that are kept in one archive: `encoders/croma`, `satdifuser/fusers`."""
     given = os.environ.get("PARITY_DIR")
     if given:
-        return Path(given) / "encoders" / name
-    root = Path(_unpacked().name)
+        return Path(given) / name
+    place = Path(_unpacked().name) / name
     with tarfile.open(ARCHIVES / f"{name}.tar.xz") as archive:
-        archive.extractall(root, filter="data")
-    return root / name
+        archive.extractall(place.parent, filter="data")
+    return place
+
+
+def folder(name: str) -> Path:
+    """Where the files of an encoder's recording lie."""
+    return unpacked(f"encoders/{name}")
 
 
 class Recording:

@@ -30,13 +30,15 @@ from decoders.weighted import GlobalWeighted, LocalWeighted
 from encoders.base import Level
 from encoders.checkpoints import load_tensors
 from tests.parity import figures
+from tests.parity.recorded import unpacked
 from tests.test_protocol import protocol
 
 ROOT = Path(os.environ.get("PARITY_DIR") or Path(__file__).parent / "recordings")
 FOLDER = ROOT / "satdifuser"
+FUSERS_FOLDER = unpacked("satdifuser/fusers")
 NAME = f"{ROOT.name}-{FOLDER.name}"
-META: dict[str, Any] = json.loads((FOLDER / "fusers" / "meta.json").read_text())
-STEPS: dict[str, Any] = json.loads((FOLDER / "fusers" / "train_steps.json").read_text())
+META: dict[str, Any] = json.loads((FUSERS_FOLDER / "meta.json").read_text())
+STEPS: dict[str, Any] = json.loads((FUSERS_FOLDER / "train_steps.json").read_text())
 SCHEDULE: dict[str, Any] = json.loads((FOLDER / "lr_schedule.json").read_text())
 
 ATOL_MAPS, ATOL_GATES, RTOL_TRAINING, RTOL_RATE = 2e-5, 1e-6, 1e-5, 1e-12
@@ -69,7 +71,7 @@ every_output = pytest.mark.parametrize(
     ids=[f"{NAME}-{file_name(*listed).removesuffix('.safetensors')}" for listed in expected_files()],
 )
 every_fuser = pytest.mark.parametrize("fuser", FUSERS, ids=[f"{NAME}-{fuser}" for fuser in FUSERS])
-whole_folder = pytest.mark.parametrize("folder", [FOLDER], ids=[NAME])
+whole_folder = pytest.mark.parametrize("folder", [FUSERS_FOLDER], ids=[NAME])
 
 
 class Recording:
@@ -77,7 +79,7 @@ class Recording:
 
     def __init__(self, name: str) -> None:
         self.fuser = name.partition("_")[0] + (" (fixed slicing)" if "fixed-slicing" in name else "")
-        self.tensors = load_tensors(FOLDER / "fusers" / name)
+        self.tensors = load_tensors(FUSERS_FOLDER / name)
         self.open = set(self.tensors)
         self.worst: dict[str, float] = {}
 
@@ -119,7 +121,7 @@ def levels() -> list[Level]:
 
 @functools.cache
 def maps() -> tuple[Tensor, ...]:
-    stored = load_tensors(FOLDER / "fusers" / "inputs.safetensors")
+    stored = load_tensors(FUSERS_FOLDER / "inputs.safetensors")
     keys = [[f"feat.s{k}.w{side}" for k in views()] for side in sides()]
     assert {key for level in keys for key in level} == set(stored)
     return tuple(torch.stack([stored[key] for key in level], dim=1) for level in keys)
@@ -154,7 +156,7 @@ class Decoder(nn.Module):
                 channels=META["upernet_channels"],
                 pool_scales=META["pool_scales"],
             )
-        self.load_official(load_tensors(FOLDER / "fusers" / file_name(fuser, head, "weights")))
+        self.load_official(load_tensors(FUSERS_FOLDER / file_name(fuser, head, "weights")))
         self.eval()
 
     def load_official(self, weights: dict[str, Tensor]) -> None:
@@ -301,4 +303,4 @@ def test_learning_rates_are_the_official_ones(folder: Path) -> None:
 def test_every_recorded_file_is_compared(folder: Path) -> None:
     read = {file_name(*listed) for listed in expected_files()} | {"inputs.safetensors"}
     read |= {file_name(fuser, head, "weights") for fuser, head, _ in expected_files()}
-    assert {path.name for path in (folder / "fusers").glob("*.safetensors")} == read
+    assert {path.name for path in folder.glob("*.safetensors")} == read
