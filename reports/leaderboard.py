@@ -24,14 +24,21 @@ GEOBENCH = "geobench_results.csv"
 """The one file that isn't always there."""
 
 
-def sheets(found: Sequence[Table], records: Iterable[Record] = ()) -> list[Sheet]:
-    """Everything printed: leaderboards, published numbers, ablations, experiments, costs, fractions, stored names."""
+def sheets(
+    found: Sequence[Table], records: Iterable[Record] = (), ablated: Sequence[Table] | None = None
+) -> list[Sheet]:
+    """Everything printed: leaderboards, published numbers, ablations, experiments, costs, fractions, stored names.
+
+    Args:
+        ablated: the tables' ablations, where they are known.
+    """
     printed = main(found)
     boards = [of_table(table, number) for number, table in enumerate(printed, start=1)]
-    ablated = [of_table(table, number) for number, table in enumerate(ablations(found), start=1)]
+    fusers = ablations(found) if ablated is None else ablated
+    within = [of_table(table, number) for number, table in enumerate(fusers, start=1)]
     asked = experiments.sheets(experiments.shown(records))
     read_off = [*of_costs(printed), *of_curves(curves(found)), *of_differences(differences(found))]
-    return [*boards, *of_published(all_beside(printed)), *ablated, *asked, *read_off]
+    return [*boards, *of_published(all_beside(printed)), *within, *asked, *read_off]
 
 
 def write(records: Iterable[Record], folder: Path, made: Sequence[Table] | None = None) -> list[Path]:
@@ -45,12 +52,13 @@ def write(records: Iterable[Record], folder: Path, made: Sequence[Table] | None 
     """
     given = list(records)
     found = tables(given) if made is None else made
-    printed = sheets(found, given)
+    ablated = ablations(found)
+    printed = sheets(found, given, ablated)
     numbered = sorted(found, key=is_fraction)  # as they are printed, then those that are not
     contents = {
         "leaderboard.csv": spreadsheets.text_of(spreadsheets.tidy(given, found)),
         "leaderboard_wide.csv": spreadsheets.text_of(spreadsheets.wide(numbered)),
-        "leaderboard_tests.csv": spreadsheets.text_of(spreadsheets.tests(numbered, ablations(found))),
+        "leaderboard_tests.csv": spreadsheets.text_of(spreadsheets.tests(numbered, ablated)),
         "leaderboard_published.csv": spreadsheets.text_of(spreadsheets.published(numbered)),
         "leaderboard.md": markdown.document(printed),
         "leaderboard.tex": latex.document(printed),
