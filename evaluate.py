@@ -298,7 +298,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 if __name__ == "__main__":
     code = main()
-    if "torch" not in sys.modules:  # whose parts tell of each object that is left
-        # Python would look through all that thousands of records left once more, though the process ends.
+    # Before it ends, Python would look once more through all that thousands of records left. Libraries that torch
+    # loads count on that, and complain of what was not freed.
+    if "torch" not in sys.modules:
         gc.freeze()
     sys.exit(code)

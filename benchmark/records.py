@@ -287,7 +287,8 @@ class Record:
     @property
     def protocol_title(self) -> str:
         """What its protocol calls itself; empty where its configuration doesn't say."""
-        return _protocol_title(self.provenance.config)
+        title = _protocol(self.provenance.config).get("title")
+        return title if isinstance(title, str) else ""
 
     @property
     def seeds_asked(self) -> int:
@@ -311,8 +312,3 @@ def shown_config(config: Mapping[str, object]) -> dict[str, object]:
 def _protocol(config: Mapping[str, object]) -> Mapping[str, object]:
     protocol = config.get("protocol")
     return protocol if isinstance(protocol, dict) else {}
-
-
-def _protocol_title(config: Mapping[str, object]) -> str:
-    title = _protocol(config).get("title")
-    return title if isinstance(title, str) else ""
